@@ -1,4 +1,26 @@
 //! Tenure, the identity lifecycle portal: the map of its parts, from the ground up. A module uses those above it in
 //! this list, never those below.
 
+/// What Tenure is told from outside: one TOML file and the environment.
+pub mod config;
+
+/// Business time as a parameter.
+pub mod clock;
+
+/// Typed ids.
+pub mod ids;
+
+/// PostgreSQL: pool, migrations, rights, errors worth another try.
+pub mod db;
+
+/// Logs and metrics.
+pub mod telemetry;
+
+/// The shared vocabulary of target systems: resources, states, differences, faults.
 pub mod target;
+
+/// Proving: records in the same transaction as what they record.
+pub mod evidence;
+
+/// Who may: actors, permits, sessions.
+pub mod access;

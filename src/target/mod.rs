@@ -273,7 +273,7 @@ impl Difference {
         }
     }
 
-    fn shows<'a>(&'a self, state: &State, unreadable: &[&str], side: impl Fn(&'a Change) -> &'a Value) -> bool {
+    fn shows(&self, state: &State, unreadable: &[&str], side: impl Fn(&Change) -> &Value) -> bool {
         self.readable(unreadable).all(|change| same(state.get(&change.attribute), side(change)))
     }
 
