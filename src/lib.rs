@@ -19,6 +19,9 @@ pub mod telemetry;
 /// The shared vocabulary of target systems: resources, states, differences, faults.
 pub mod target;
 
+/// Speaking to target systems; uses `target` alone.
+pub mod connectors;
+
 /// Proving: records in the same transaction as what they record.
 pub mod evidence;
 

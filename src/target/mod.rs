@@ -274,18 +274,26 @@ impl Difference {
     }
 
     fn shows(&self, state: &State, unreadable: &[&str], side: impl Fn(&Change) -> &Value) -> bool {
-        self.readable(unreadable).all(|change| same(state.get(&change.attribute), side(change)))
+        self.readable(unreadable).all(|change| same_for(&change.attribute, state.get(&change.attribute), side(change)))
     }
 
     fn shows_either(&self, state: &State, unreadable: &[&str]) -> bool {
         self.readable(unreadable).all(|change| {
             let seen = state.get(&change.attribute);
-            same(seen, &change.from) || same(seen, &change.to)
+            same_for(&change.attribute, seen, &change.from) || same_for(&change.attribute, seen, &change.to)
         })
     }
 
     fn readable<'a>(&'a self, unreadable: &'a [&str]) -> impl Iterator<Item = &'a Change> {
         self.changes.iter().filter(|change| !unreadable.contains(&change.attribute.as_str()))
+    }
+}
+
+/// Equality of one attribute's values. Where an object lies is a name in a tree, and such names do not distinguish case.
+fn same_for(attribute: &str, left: &Value, right: &Value) -> bool {
+    match (attribute, left, right) {
+        ("parent", Value::Text(left), Value::Text(right)) => left.to_lowercase() == right.to_lowercase(),
+        _ => same(left, right),
     }
 }
 
@@ -438,4 +446,8 @@ pub trait Connector: Send + Sync {
 
     /// The next piece of the target's own change feed after `cursor`; the whole directory where there is none.
     async fn changes(&self, cursor: Option<&[u8]>) -> Result<Batch, Fault>;
+
+    /// The ids of everything the feed speaks of. Deletions are not shown to a plain service account; whatever the mirror
+    /// has beyond these is gone. Asked for now and then, not each time.
+    async fn all_ids(&self) -> Result<Vec<Uuid>, Fault>;
 }

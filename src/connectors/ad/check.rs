@@ -1,0 +1,125 @@
+//! What `tenure doctor` says of this connector: does it connect, is all there, which rights has the account.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::session::Session;
+use super::{AdConnector, attributes, password};
+use crate::target::{Fault, Server};
+
+/// One finding. `good` false: something to mend, and `text` says what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub good: bool,
+    pub text: String,
+}
+
+fn good(text: String) -> Finding {
+    Finding { good: true, text }
+}
+
+fn bad(text: String) -> Finding {
+    Finding { good: false, text }
+}
+
+impl AdConnector {
+    /// Looks at each server and at the account's rights in `containers` (DNs of the organisational units in use).
+    /// `now` is compared with the directory's clock. Never writes.
+    pub async fn check(&self, containers: &[String], now: DateTime<Utc>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut working: Option<Server> = None;
+        for url in &self.settings.urls {
+            match self.greet(url).await {
+                Ok(server) => {
+                    let trusted = match &self.settings.ca_file {
+                        Some(file) => format!("the certificates in {}", file.display()),
+                        None => "the system's certificates".to_owned(),
+                    };
+                    findings.push(good(format!(
+                        "{url} answers as {}; its certificate is trusted by {trusted}; signed in as {}.",
+                        server.name, self.settings.bind_dn
+                    )));
+                    working.get_or_insert(server);
+                }
+                Err(fault) => findings.push(bad(fault.to_string())),
+            }
+        }
+        if let Some(server) = working {
+            match self.pool.session(&server.url).await {
+                Ok(mut session) => findings.extend(self.look_around(&mut session, &server, containers, now).await),
+                Err(fault) => findings.push(bad(fault.to_string())),
+            }
+        }
+        if self.settings.observe_only {
+            findings.push(good(format!("{} is set to observe only: nothing is written.", self.settings.system)));
+        }
+        findings
+    }
+
+    async fn look_around(
+        &self,
+        session: &mut Session,
+        server: &Server,
+        containers: &[String],
+        now: DateTime<Utc>,
+    ) -> Vec<Finding> {
+        let mut findings = vec![self.clock(session, now).await, self.policy_finding(session).await];
+        let base = &self.settings.base_dn;
+        findings.push(match session.read(base, &["objectSid"]).await {
+            Ok(Some(entry)) if entry.bytes("objectSid").is_some() => good(format!("The domain {base} is there.")),
+            Ok(_) => bad(format!("{base} is not a domain on {}: set base_dn to the domain's own DN.", server.name)),
+            Err(failure) => bad(super::fault::reading(&failure, "reading the domain").to_string()),
+        });
+        for container in containers {
+            findings.push(self.rights(session, container).await);
+        }
+        findings.push(match self.next_changes(server.clone(), None).await {
+            Ok(batch) => good(format!("The change feed answers ({} objects in its first piece).", batch.changed.len())),
+            Err(fault) => bad(format!("The change feed (DirSync) does not work: {fault}")),
+        });
+        findings
+    }
+
+    async fn clock(&self, session: &mut Session, now: DateTime<Utc>) -> Finding {
+        let root = session.read("", &["currentTime"]).await.ok().flatten().unwrap_or_default();
+        let Some(theirs) = root.text("currentTime").and_then(|text| attributes::from_generalized(&text)) else {
+            return bad("The directory does not tell its time.".to_owned());
+        };
+        let apart = (theirs - now).abs();
+        if apart > TimeDelta::seconds(60) {
+            bad(format!("The clocks differ by {} s: have both follow the same time servers.", apart.num_seconds()))
+        } else {
+            good("The directory's clock and ours agree.".to_owned())
+        }
+    }
+
+    async fn policy_finding(&self, session: &mut Session) -> Finding {
+        match password::policy(session, &self.settings.base_dn).await {
+            Ok(policy) => good(format!("Passwords have at least {} characters there.", policy.min_length)),
+            Err(failure) => bad(super::fault::reading(&failure, "reading the password policy").to_string()),
+        }
+    }
+
+    async fn rights(&self, session: &mut Session, container: &str) -> Finding {
+        match session.read(container, &["allowedChildClassesEffective"]).await {
+            Ok(None) => bad(format!("{container} is not there: create it, or change the naming rules.")),
+            Ok(Some(entry)) => {
+                let creates = entry.texts("allowedChildClassesEffective").any(|class| class == "user");
+                if creates || self.settings.observe_only {
+                    good(format!("{container}: {}.", if creates { "users can be created" } else { "is there" }))
+                } else {
+                    bad(format!("{container}: the account may not create users here: delegate that right."))
+                }
+            }
+            Err(failure) => bad(super::fault::reading(&failure, &format!("reading {container}")).to_string()),
+        }
+    }
+
+    /// Connects and asks for the server's name.
+    pub(super) async fn greet(&self, url: &str) -> Result<Server, Fault> {
+        let mut session = self.pool.session(url).await?;
+        let root = session.read("", &["dnsHostName"]).await;
+        let root = root.map_err(|failure| super::fault::reading(&failure, "greeting a server"))?.unwrap_or_default();
+        let name = root.text("dnsHostName").unwrap_or_else(|| url.to_owned());
+        Ok(Server { url: url.to_owned(), name })
+    }
+}

@@ -1,0 +1,4 @@
+//! Speaking to target systems, one folder per protocol. A connector uses [`crate::target`] alone: it knows nothing of
+//! requests, people or the database, and could be lifted out as a crate tomorrow.
+
+pub mod ad;
