@@ -27,3 +27,4 @@ pub mod evidence;
 
 /// Who may: actors, permits, sessions.
 pub mod access;
+pub mod web;
