@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use askama::Template;
 use sha2::{Digest, Sha256};
 
-
 /// One file served under `/static/`.
 pub struct Asset {
     /// File name below `static/`, which is also its address below `/static/`.

@@ -434,7 +434,9 @@ impl AccessPage {
         RadioField::new("limited", "For how long?", choices).value(&self.limited).inline().error(&self.errors)
     }
     fn until_field(&self) -> DateField {
-        date_field("until", "Ends after", &self.until).hint("It is removed by itself after this day").error(&self.errors)
+        date_field("until", "Ends after", &self.until)
+            .hint("It is removed by itself after this day")
+            .error(&self.errors)
     }
     fn reason_field(&self) -> AreaField {
         AreaField::new("reason", "What is it for?")

@@ -44,9 +44,6 @@ pub mod shell;
 pub mod signin;
 pub mod states;
 
-
-
-
 pub use assets::{asset, icon};
 pub use forms::FormErrors;
 pub use parts::{Avatar, Badge, Crumb, Empty, Fact, Facts, Link, Meter, Pager, Person, Tone, When};

@@ -6,12 +6,12 @@
 
 use askama::Template;
 
+use super::Empty;
 use super::forms::{AreaField, Choice, FormErrors, SelectField};
 use super::parts::{Badge, Crumb, Facts, Link, Tone};
 use super::plan::PlanView;
 use super::progress::{Clocks, Stages, Timeline};
 use super::shell::Shell;
-use super::Empty;
 
 /// Something to be said at the top of the page: what is the matter, what is ready for the viewer.
 #[derive(Clone, Debug)]
