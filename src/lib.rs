@@ -27,4 +27,6 @@ pub mod evidence;
 
 /// Who may: actors, permits, sessions.
 pub mod access;
+
+/// The portal: pages, forms and the JSON API.
 pub mod web;
