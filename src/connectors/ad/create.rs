@@ -38,7 +38,16 @@ impl AdConnector {
                 return self.traces(session, at, account.id).await;
             }
             Some((account, false)) => account,
-            None => self.add(session, correlation, &changes).await?,
+            None => match self.add(session, correlation, &changes).await {
+                Ok(account) => account,
+                // A name is taken: perhaps by an earlier attempt whose answer was lost and that was still under way
+                // when we looked.
+                Err(refused @ Fault::Refused { .. }) => match self.created(session, correlation).await? {
+                    Some((account, _)) => account,
+                    None => return Err(refused),
+                },
+                Err(fault) => return Err(fault),
+            },
         };
         self.compare(at, &account, &changes, false)?;
         if step.change("password").is_some() {
@@ -78,7 +87,7 @@ impl AdConnector {
         match session.add(&dn, attributes).await {
             Ok(()) => {}
             Err(Failure::Said { rc: 68, text }) => {
-                return self.explain_collision(session, correlation, cn, parent, &text).await;
+                return Err(collision(cn, parent, &text));
             }
             Err(Failure::Said { rc: 32, .. }) => return Err(refused("parent", format!("{parent} is not there."))),
             Err(Failure::Said { rc: 50, text }) => {
@@ -168,22 +177,12 @@ impl AdConnector {
         let done = session.modify(&escape::guid_dn(id), mods).await;
         done.map_err(|failure| writing(&failure, "finishing a new account"))
     }
+}
 
-    /// Code 68 says that some name is taken: by our own earlier attempt, or by whom?
-    async fn explain_collision(
-        &self,
-        session: &mut Session,
-        correlation: Uuid,
-        cn: &str,
-        parent: &str,
-        text: &str,
-    ) -> Result<Account, Fault> {
-        if let Some((account, _)) = self.created(session, correlation).await? {
-            return Ok(account);
-        }
-        if text.contains("sAMAccountName") {
-            return Err(refused("sAMAccountName", format!("The logon name is taken ({text}).")));
-        }
-        Err(refused("cn", format!("There is another object called {cn} in {parent}.")))
+/// Code 68 says that some name is taken, and not always which.
+fn collision(cn: &str, parent: &str, text: &str) -> Fault {
+    if text.contains("sAMAccountName") {
+        return refused("sAMAccountName", format!("The logon name is taken ({text})."));
     }
+    refused("cn", format!("There is another object called {cn} in {parent}."))
 }

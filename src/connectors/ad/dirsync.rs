@@ -36,7 +36,6 @@ const WATCHED: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClas
 struct Told {
     touched: BTreeSet<Uuid>,
     gone: BTreeSet<Uuid>,
-    containers: Vec<Uuid>,
     added: BTreeMap<Uuid, Vec<Uuid>>,
     removed: BTreeMap<Uuid, Vec<Uuid>>,
 }
@@ -52,7 +51,8 @@ impl AdConnector {
         let root =
             session.read("", &["currentTime", "defaultNamingContext"]).await.map_err(failed)?.unwrap_or_default();
         let clock = root.text("currentTime").and_then(|text| attributes::from_generalized(&text));
-        let head = root.text("defaultNamingContext").unwrap_or_else(|| self.settings.base_dn.clone());
+        let head = root.text("defaultNamingContext").map(|text| ExtendedDn::parse(&text).dn);
+        let head = head.unwrap_or_else(|| self.settings.base_dn.clone());
         let asked = self.ask(session, &head, cookie).await;
         let (entries, more, cookie) = match asked {
             // A cookie that this server does not take (restored, another forest) costs a new sweep, nothing more.
@@ -101,8 +101,10 @@ impl AdConnector {
         sweeping: bool,
     ) -> Result<Vec<Changed>, Fault> {
         let failed = |failure: Failure| reading(&failure, "reading what has changed");
-        let mut wanted: BTreeSet<Uuid> = told.touched.iter().copied().collect();
-        for container in &told.containers {
+        let mut wanted: BTreeSet<Uuid> = told.touched.clone();
+        let containers = if sweeping { Vec::new() } else { self.containers(session, &wanted).await.map_err(failed)? };
+        for container in &containers {
+            wanted.remove(container);
             let below = session.search_all(&guid_dn(*container), OBJECTS, &["objectGUID"]).await;
             match below {
                 Ok(entries) => wanted.extend(entries.iter().filter_map(Entry::guid)),
@@ -124,6 +126,18 @@ impl AdConnector {
         }
         changed.extend(gone.into_iter().map(|id| Changed { id, seen: None }));
         Ok(changed)
+    }
+
+    /// Those of the objects that hold others: when one is renamed or moved, so is everything below it.
+    async fn containers(&self, session: &mut Session, ids: &BTreeSet<Uuid>) -> Result<Vec<Uuid>, Failure> {
+        let ids: Vec<Uuid> = ids.iter().copied().collect();
+        let mut found = Vec::new();
+        for ids in ids.chunks(READ_AT_ONCE) {
+            let filter = format!("(&(|(objectClass=container)(objectClass=organizationalUnit)){})", id_filter(ids));
+            let entries = session.search_all(&self.settings.base_dn, &filter, &["objectGUID"]).await?;
+            found.extend(entries.iter().filter_map(Entry::guid));
+        }
+        Ok(found)
     }
 
     async fn read_objects(
@@ -152,11 +166,8 @@ impl AdConnector {
             let Some(id) = entry.guid() else { continue };
             let list = |members: &BTreeMap<Uuid, Vec<Uuid>>| members.get(&id).cloned().unwrap_or_default();
             let object = if entry.has_class("group") {
-                let whole = sweeping.then_some(());
-                let members_added = match whole {
-                    Some(()) => complete_members(session, id, entry).await?,
-                    None => list(&told.added),
-                };
+                let members_added =
+                    if sweeping { complete_members(session, id, entry).await? } else { list(&told.added) };
                 let seen = Self::seen_group(at, id, entry);
                 ChangedObject {
                     kind: Kind::Group,
@@ -237,12 +248,8 @@ fn told(entries: Vec<Entry>, sweeping: bool) -> Told {
             told.gone.insert(id);
             continue;
         }
-        let container = entry.has_class("container") || entry.has_class("organizationalUnit");
-        if container {
-            // A container seen for the first time has nothing below it that is not told by itself.
-            if !sweeping && entry.bytes("whenCreated").is_none() {
-                told.containers.push(id);
-            }
+        // A sweep tells whatever lies below by itself. Later, an entry has only what changed, and not its class.
+        if sweeping && !entry.has_class("user") && !entry.has_class("group") {
             continue;
         }
         for (name, option, values) in &entry.optioned {

@@ -165,7 +165,8 @@ impl AdConnector {
             .ok_or_else(|| refused("cn", "The directory gave the account no readable name."))?;
         let name = cn.unwrap_or(&current.rdn_value);
         let rdn = format!("CN={}", escape::rdn_value(name));
-        let done = session.rename(&guid_dn(id), &rdn, parent).await;
+        // The place is always named: Samba does not find an object's own when it is addressed by id alone.
+        let done = session.rename(&guid_dn(id), &rdn, Some(parent.unwrap_or(&current.parent))).await;
         done.map_err(|failure| match failure {
             Failure::Said { rc: 68, .. } => {
                 refused("cn", format!("There is another object called {name} in {}.", parent.unwrap_or("its place")))
@@ -293,9 +294,11 @@ pub async fn set_password(
     done.map_err(|failure| writing(&failure, "setting a password"))
 }
 
-/// Whether a password was ever set. Samba enables an account without one, Windows does not (53); we ask the version
-/// accounting, and where it cannot be read, leave it to the directory.
+/// Whether a password was ever set. Samba enables an account without one, Windows does not (53). A creation writes
+/// `unicodePwd` once, empty; so we ask the version accounting for a second writing, and leave it to the directory where
+/// that cannot be read.
 fn has_password(account: &Account) -> bool {
     let Some(blob) = account.entry.bytes("replPropertyMetaData") else { return true };
-    account.entry.number("pwdLastSet").unwrap_or_default() != 0 || metadata::named(blob).contains_key("password")
+    let written = metadata::named(blob).get("password").copied().unwrap_or_default();
+    account.entry.number("pwdLastSet").unwrap_or_default() != 0 || written > 1
 }
