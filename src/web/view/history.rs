@@ -1,1 +1,104 @@
-//! In preparation.
+//! The change history for auditors, and one record of it.
+
+use askama::Template;
+
+use super::forms::Choice;
+use super::parts::{Badge, Crumb, Empty, Facts, Link, Pager, When};
+use super::plan::PlanView;
+use super::shell::Shell;
+
+/// A record in the list.
+#[derive(Clone, Debug)]
+pub struct HistoryRow {
+    /// Its number or id, as shown: "1,204,106".
+    pub record: String,
+    /// `/history/{record}`.
+    pub href: String,
+    /// When it happened.
+    pub when: When,
+    /// "membership applied", "approval granted".
+    pub what: String,
+    /// It is about something that went wrong.
+    pub alarm: bool,
+    /// The object: "All Hamburg".
+    pub object: String,
+    /// A line more: "Nguyễn Thị Lan · REQ-000482".
+    pub object_detail: String,
+    /// Who: "worker", "Ravi Menon".
+    pub by: String,
+    /// "approved by R. Menon"; may be empty.
+    pub by_detail: String,
+    /// Where it stands in the proof: "in log", "recorded".
+    pub proof: Badge,
+}
+
+/// The filters as typed. All are query parameters of `GET /history`.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryFilter {
+    /// `q`: object, person, request number.
+    pub query: String,
+    /// `from`: ISO day.
+    pub from: String,
+    /// `to`: ISO day.
+    pub to: String,
+    /// `kind`: kinds of records, one chosen.
+    pub kinds: Vec<Choice>,
+    /// `actor`: persons, the worker, outside; one chosen.
+    pub actors: Vec<Choice>,
+    /// `sox`: only SOX entitlements.
+    pub sox: bool,
+    /// The whole filter in words: "SOX entitlements · this quarter"; empty for all.
+    pub words: String,
+    /// Problems with a date, in words; empty for none.
+    pub error: String,
+}
+
+/// `GET /history`.
+#[derive(Template)]
+#[template(path = "history/history.html")]
+pub struct HistoryPage {
+    /// Surroundings.
+    pub shell: Shell,
+    /// "1,204,118 records".
+    pub summary: String,
+    /// The filters.
+    pub filter: HistoryFilter,
+    /// The page's rows.
+    pub rows: Vec<HistoryRow>,
+    /// Neighbouring pages.
+    pub pager: Pager,
+    /// What to say when there are none.
+    pub empty: Empty,
+}
+
+/// `GET /history/{record}`.
+#[derive(Template)]
+#[template(path = "history/record.html")]
+pub struct RecordPage {
+    /// Surroundings.
+    pub shell: Shell,
+    /// The path above the heading.
+    pub crumbs: Vec<Crumb>,
+    /// "Membership applied".
+    pub title: String,
+    /// "All Hamburg · Nguyễn Thị Lan · today 14:02:16".
+    pub summary: String,
+    /// Where it stands in the proof.
+    pub proof: Badge,
+    /// Before and after, as a bare plan; none if the record is about no object's state.
+    pub change: Option<PlanView>,
+    /// Who, on whose behalf, from where, under which session, which setting versions …
+    pub facts: Facts,
+    /// Sequence of the subject, schema version, commitment, previous record …
+    pub proof_facts: Facts,
+    /// Records that belong with it: intent, decision, request.
+    pub related: Vec<(When, Link)>,
+    /// The canonical bytes (RFC 8785) as text.
+    pub canonical: String,
+    /// Their SHA-256 in hexadecimal.
+    pub canonical_hash: String,
+    /// A note about fields that the viewer may not see or that were erased; empty for none.
+    pub withheld: String,
+    /// The neighbours in the subject's own sequence.
+    pub pager: Pager,
+}
