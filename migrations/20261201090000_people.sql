@@ -64,3 +64,14 @@ create table employment (
 create index employment_person on employment (person, first_day desc);
 create index employment_manager on employment (manager);
 create index employment_last_day on employment (last_day) where last_day is not null;
+
+-- Everybody who reports to that person, directly or through others, now or from a day to come.
+create function team_of(lead uuid) returns setof uuid language sql stable as $$
+    with recursive team (person) as (
+        select e.person from employment e where e.manager = lead and (e.last_day is null or e.last_day >= current_date)
+        union
+        select e.person from employment e join team t on e.manager = t.person
+         where e.last_day is null or e.last_day >= current_date
+    )
+    select person from team where person <> lead
+$$;

@@ -88,3 +88,12 @@ create table delegation (
     constraint delegation_not_self check (person <> delegate)
 );
 create index delegation_delegate on delegation (delegate) where ended_at is null;
+
+-- In whose place that person decides today, by the day where the one who is away works.
+create function stands_in_for(stand_in uuid) returns setof uuid language sql stable as $$
+    select d.person from delegation d
+     where d.delegate = stand_in and d.ended_at is null
+       and (now() at time zone coalesce((select s.zone from employment e join site s on s.id = e.site
+                                          where e.person = d.person order by e.first_day desc limit 1), 'UTC'))::date
+           between d.from_day and d.last_day
+$$;

@@ -1,4 +1,20 @@
 //! Who may: actors, roles, permits, sessions and the ways to sign in.
+//!
+//! Somebody signs in ([`sign_in`]) and gets a session, or shows an API token; both are read anew with every HTTP request
+//! into a [`Viewer`]. An operation asks [`permit`] inside its own transaction: the session's row is held, the roles are
+//! read again, and the [`matrix`] says how far they reach. Lists are filtered by the same words ([`scope`]).
+
+pub mod delegation;
+pub mod matrix;
+mod permit;
+pub mod roles;
+pub mod scope;
+pub mod session;
+pub mod sign_in;
+pub mod token;
+
+pub use matrix::Operation;
+pub use permit::{Ask, Denied, Object, Op, Permit, op, permit};
 
 use crate::evidence::By;
 use crate::ids::PersonId;
