@@ -28,5 +28,8 @@ pub mod evidence;
 /// Who may: actors, permits, sessions.
 pub mod access;
 
+/// What the targets looked like when last seen, and whose accounts are.
+pub mod mirror;
+
 /// The portal: pages, forms and the JSON API.
 pub mod web;

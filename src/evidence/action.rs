@@ -41,6 +41,7 @@ pub const PERSON_EXPECTED: &str = "person.expected";
 pub const PERSON_CHANGED: &str = "person.changed";
 pub const ACCOUNT_LINKED: &str = "account.linked";
 pub const ACCOUNT_UNLINKED: &str = "account.unlinked";
+pub const ACCOUNT_CLASSIFIED: &str = "account.classified";
 pub const ENTITLEMENT_ADDED: &str = "entitlement.added";
 pub const SETTING_RELEASED: &str = "setting.released";
 pub const REPORT_TAKEN: &str = "report.taken";

@@ -7,3 +7,4 @@ mod ad_faults;
 mod ad_feed;
 mod ad_lab;
 mod ad_memberships;
+mod ad_mirror;

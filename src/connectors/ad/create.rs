@@ -17,7 +17,7 @@ use super::attributes::{self, Form};
 use super::escape;
 use super::fault::{refused, writing};
 use super::observe::{Account, mark};
-use super::session::{Failure, Session};
+use super::session::{Attribute, Failure, Session};
 use super::user::{Swap, equal, set_password};
 use super::{AdConnector, naming};
 use crate::target::{Change, Difference, Fault, Native, Secrets, Server, Value};
@@ -106,11 +106,7 @@ impl AdConnector {
         })
     }
 
-    fn first_attributes(
-        &self,
-        correlation: Uuid,
-        changes: &[&Change],
-    ) -> Result<Vec<(Vec<u8>, HashSet<Vec<u8>>)>, Fault> {
+    fn first_attributes(&self, correlation: Uuid, changes: &[&Change]) -> Result<Vec<Attribute>, Fault> {
         let one = |name: &str, value: String| (name.as_bytes().to_vec(), HashSet::from([value.into_bytes()]));
         let disabled = attributes::NORMAL_ACCOUNT | attributes::ACCOUNT_DISABLED;
         let mut all = vec![

@@ -100,10 +100,11 @@ async fn read_groups(session: &mut Session, base: &str) -> Result<ProtectedGroup
     let each: String = sids.map(|sid| format!("(objectSid={})", filter_bytes(&sid))).collect();
     let named = session.search(base, Scope::Subtree, &format!("(|{each})"), &["objectGUID"]).await?;
 
-    let mut groups = ProtectedGroups::default();
-    groups.filters = named.iter().map(|entry| filter_value(&entry.dn)).collect();
-    groups.rids = DOMAIN_RIDS.to_vec();
-    groups.ids = named.iter().filter_map(super::entry::Entry::guid).collect();
+    let mut groups = ProtectedGroups {
+        filters: named.iter().map(|entry| filter_value(&entry.dn)).collect(),
+        ids: named.iter().filter_map(super::entry::Entry::guid).collect(),
+        rids: DOMAIN_RIDS.to_vec(),
+    };
     let filter = format!("(&(objectClass=group){})", groups.nested_filter());
     for entry in session.search_all(base, &filter, &["objectGUID", "objectSid"]).await? {
         groups.ids.extend(entry.guid());

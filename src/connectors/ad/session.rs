@@ -25,6 +25,9 @@ const MOST_IDLE: usize = 8;
 /// After a refused sign-in the same password is not tried again for this long, or our own account would lock itself out.
 const AFTER_REFUSAL: Duration = Duration::from_mins(1);
 
+/// An attribute's name and its values, as they are sent.
+pub type Attribute = (Vec<u8>, HashSet<Vec<u8>>);
+
 /// Why an operation did not come to a good end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -128,7 +131,7 @@ impl Session {
         }
     }
 
-    pub async fn add(&mut self, dn: &str, attributes: Vec<(Vec<u8>, HashSet<Vec<u8>>)>) -> Result<(), Failure> {
+    pub async fn add(&mut self, dn: &str, attributes: Vec<Attribute>) -> Result<(), Failure> {
         self.unsettled = true;
         let timeout = self.pool.settings.call_timeout;
         let answer = self.ldap.with_timeout(timeout).add(dn, attributes).await;

@@ -1,0 +1,66 @@
+//! Comparing ids in full: what the feed does not show.
+
+use std::collections::HashSet;
+
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{RefreshError, apply};
+use crate::target::Connector;
+
+/// What a comparison found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// In the mirror, not in the target any more: marked gone.
+    pub gone: usize,
+    /// In the target, not in the mirror: a new sweep fetches them.
+    pub missing: usize,
+}
+
+pub async fn compare(pool: &PgPool, connector: &dyn Connector) -> Result<Compared, RefreshError> {
+    let system = connector.system();
+    // Whatever is first seen while we ask is not in the list and not gone either.
+    let began = sqlx::query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(pool).await?;
+    let there: HashSet<Uuid> = connector.all_ids().await?.into_iter().collect();
+
+    let mut tx = pool.begin().await?;
+    let known = known(&mut tx, &system.0, began).await?;
+    let gone: Vec<Uuid> =
+        known.iter().filter(|(id, settled)| *settled && !there.contains(id)).map(|(id, _)| *id).collect();
+    let known: HashSet<Uuid> = known.into_iter().map(|(id, _)| id).collect();
+    let missing = there.difference(&known).count();
+    apply::gone(&mut tx, system, &gone).await?;
+    sqlx::query!(
+        "update mirror_cursor
+            set compared_at = now(), position = position + $2, cursor = case when $3 then null else cursor end
+          where system = $1",
+        system.0,
+        i64::from(!gone.is_empty()),
+        missing > 0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    if missing > 0 {
+        tracing::info!(%system, missing, "the directory has objects that its feed did not show; reading all anew");
+    }
+    Ok(Compared { gone: gone.len(), missing })
+}
+
+/// The ids that the mirror holds as there, and whether each was last seen before `began`.
+async fn known(
+    conn: &mut PgConnection,
+    system: &str,
+    began: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<(Uuid, bool)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select native_id as "id!", seen_at < $2 as "settled!" from account where system = $1 and gone_at is null
+           union all
+           select native_id, seen_at < $2 from directory_group where system = $1 and gone_at is null"#,
+        system,
+        began
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.settled)).collect())
+}
