@@ -1,6 +1,6 @@
 //! The files under `static/`, built into the program, each under an address that changes with its content.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use askama::Template;
 use sha2::{Digest, Sha256};
@@ -11,8 +11,8 @@ pub struct Asset {
     pub name: &'static str,
     /// Value of `Content-Type`.
     pub content_type: &'static str,
-    /// The file itself.
-    pub bytes: &'static [u8],
+    /// The file; the stylesheet without comments and needless blanks.
+    pub bytes: Cow<'static, [u8]>,
     /// First 12 hexadecimal digits of its SHA-256: the `v` in its address and its `ETag`. An address with the right
     /// `v` may be cached for ever.
     pub version: String,
@@ -35,8 +35,50 @@ static ALL: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 });
 
 fn made(name: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-    let version = hex::encode(Sha256::digest(bytes)).chars().take(12).collect();
+    let bytes = match content_type {
+        "text/css; charset=utf-8" => Cow::Owned(squeezed(bytes)),
+        _ => Cow::Borrowed(bytes),
+    };
+    let version = hex::encode(Sha256::digest(&bytes)).chars().take(12).collect();
     Asset { name, content_type, bytes, version }
+}
+
+/// A stylesheet without comments, and without blanks where they mean nothing: after `{ } ; , :` and before `{ }`. Text
+/// in quotes stays as it is. So the file can be written for people and is still small.
+fn squeezed(css: &[u8]) -> Vec<u8> {
+    let css = String::from_utf8_lossy(css);
+    let mut out = String::with_capacity(css.len());
+    let mut quoted = None;
+    let mut rest = css.chars().peekable();
+    while let Some(c) = rest.next() {
+        match quoted {
+            Some(quote) => {
+                out.push(c);
+                quoted = (c != quote).then_some(quote);
+            }
+            None if c == '/' && rest.peek() == Some(&'*') => {
+                let mut last = ' ';
+                rest.next();
+                for d in rest.by_ref() {
+                    if last == '*' && d == '/' {
+                        break;
+                    }
+                    last = d;
+                }
+            }
+            None if c.is_whitespace() => {
+                let needed = !out.is_empty() && !out.ends_with(['{', '}', ';', ',', ':', ' ']);
+                if needed && !matches!(rest.peek(), Some('{' | '}')) {
+                    out.push(' ');
+                }
+            }
+            None => {
+                quoted = matches!(c, '"' | '\'').then_some(c);
+                out.push(c);
+            }
+        }
+    }
+    out.into_bytes()
 }
 
 /// All files, for tests and for serving.

@@ -47,6 +47,9 @@ pub mod states;
 pub use assets::{asset, icon};
 pub use forms::FormErrors;
 pub use parts::{Avatar, Badge, Crumb, Empty, Fact, Facts, Link, Meter, Pager, Person, Tone, When};
-pub use plan::{ChangeView, ItemView, Mark, PlanView, StepView};
+pub use plan::{ChangeView, ItemView, Mark, PlanView, StepAction, StepView};
 pub use progress::{ClockView, Stage, StageMark, Timeline, TimelineEntry, TimelineMark};
 pub use shell::{Flash, Nav, NavItem, Problem, Shell, Viewer};
+
+#[cfg(test)]
+mod samples;

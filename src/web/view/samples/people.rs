@@ -1,0 +1,386 @@
+//! Samples: persons, team, org chart, search, catalogue, settings.
+
+use super::company::*;
+use super::{HOSTILE, LONG, Sample, page};
+use crate::web::view::catalogue::*;
+use crate::web::view::forms::Choice;
+use crate::web::view::people::*;
+use crate::web::view::request::{MenuAction, Notice};
+use crate::web::view::*;
+
+pub(super) fn all() -> Vec<Sample> {
+    [person(), lists(), org(), catalogue(), settings()].concat()
+}
+
+fn accounts() -> Vec<AccountRow> {
+    let account = |system: &str, name: &str, line: &str, state: &str| AccountRow {
+        system: text(system),
+        name: text(name),
+        lines: vec![text(line)],
+        state: states::account(state),
+        facts: Facts(vec![
+            Fact::code("Object", "6b1f2c9e-0000-4000-8000-000000000001"),
+            Fact::code("Place", "CN=Peter Wolf,OU=Hamburg,OU=Staff,DC=corp,DC=example,DC=com"),
+        ]),
+    };
+    vec![
+        account(
+            "Active Directory",
+            "pwolf",
+            "locked since 13:41 after 5 wrong passwords · password 62 of 90 days · last sign-in seen 20 November (may lag 14 days)",
+            "locked",
+        ),
+        account("Active Directory", "adm-pwolf", "second account", "disabled"),
+    ]
+}
+
+fn held() -> Vec<HeldRow> {
+    let row = |name: &str, how: &str, since, until, reason, sox| HeldRow {
+        name: text(name),
+        href: Some(text("/catalogue/1")),
+        sox,
+        how: text(how),
+        since,
+        until,
+        reason,
+        parties: if sox { text("M. Keller / J. Berg") } else { String::new() },
+        badge: None,
+    };
+    let rule = |words: &str| Link::new(words, "");
+    vec![
+        row(
+            "Finance – Ledger (post)",
+            "direct",
+            Some(day(2023, 4, 3)),
+            Some(day(2026, 12, 31)),
+            Link::new("REQ-000112", "/requests/112"),
+            true,
+        ),
+        row("All Hamburg", "birthright", Some(day(2022, 3, 1)), None, rule("rule “location”"), false),
+        row("Share Quarter-End", "before Tenure", None, None, rule("found at adoption"), false),
+        HeldRow {
+            badge: Some(Badge::warn("ends tomorrow")),
+            ..row(
+                LONG,
+                "direct",
+                Some(day(2026, 11, 9)),
+                Some(day(2026, 11, 24)),
+                Link::new("REQ-000455", "/requests/455"),
+                false,
+            )
+        },
+    ]
+}
+
+fn person_of(shell: Shell) -> PersonPage {
+    PersonPage {
+        shell: shell.page("Peter Wolf", Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::here("Peter Wolf")],
+        id: text("1"),
+        name: text("Peter Wolf"),
+        summary: text("Accountant, Finance, Hamburg · reports to Maria Keller · since 1 March 2022"),
+        state: None,
+        buttons: vec![
+            Link::new("Unlock", "/requests/new/unlock?person=1"),
+            Link::new("Reset password…", "/requests/new/reset?person=1"),
+        ],
+        changes: vec![
+            MenuAction::link("Access", "/requests/new/access?person=1"),
+            MenuAction::link("Leaves", "/requests/new/leaver?person=1").danger(),
+        ],
+        notices: Vec::new(),
+        accounts: accounts(),
+        seen: text("seen 2 s ago"),
+        may_look: true,
+        held: held(),
+        held_summary: text("4 direct, 9 through nesting"),
+        held_hidden: false,
+        now: Timeline { entries: timeline().entries.into_iter().take(2).collect(), older: None },
+        open: vec![OpenRequest {
+            number: text("REQ-000474"),
+            href: text("/requests/474"),
+            title: text("Cannot open the finance share"),
+            detail: text("waiting for Peter since yesterday"),
+        }],
+        facts: Facts(vec![
+            Fact::code("Number", "10482"),
+            Fact::new("Contract", "Employee"),
+            Fact::new("Phone", "+49 40 555 0141"),
+            Fact::new("Source", "HR import, 06:00"),
+        ]),
+        reports: vec![Person::to("Anna Vogel", "/people/3")],
+        history: vec![PastChange {
+            when: day(2026, 11, 9),
+            link: Link::new("Name change, REQ-000455", "/requests/455"),
+            plan: changed(),
+        }],
+    }
+}
+
+fn person() -> Vec<Sample> {
+    let mut long = person_of(desk());
+    long.name = text(LONG);
+    long.summary = text(HOSTILE);
+    long.state = Some(states::person("leaving"));
+    long.notices = vec![Notice {
+        tone: Tone::Warn,
+        lead: text("Leaves on 30 November."),
+        text: text(HOSTILE),
+        action: Some(Link::new("REQ-000490", "/requests/490")),
+    }];
+    let mut empty = person_of(desk());
+    (empty.accounts, empty.held, empty.open) = (Vec::new(), Vec::new(), Vec::new());
+    (empty.now, empty.reports, empty.history) = (Timeline::default(), Vec::new(), Vec::new());
+    empty.state = Some(states::person("future"));
+    empty.seen.clear();
+    let mut read_only = person_of(auditor());
+    (read_only.buttons, read_only.changes, read_only.may_look) = (Vec::new(), Vec::new(), false);
+    let mut hidden = person_of(manager());
+    (hidden.held_hidden, hidden.held_summary) = (true, String::new());
+    vec![
+        page("person-full", &person_of(desk())),
+        page("person-long", &long),
+        page("person-empty", &empty),
+        page("person-read-only", &read_only),
+        page("person-hidden", &hidden),
+    ]
+}
+
+fn lists() -> Vec<Sample> {
+    let row = |name: &str, badge| PersonRow {
+        person: Person::to(name, "/people/1"),
+        user_name: text("pwolf"),
+        title: text("Accountant"),
+        department: text("Finance"),
+        site: text("Hamburg"),
+        manager: Some(Person::to("Maria Keller", "/people/2")),
+        badge,
+    };
+    let people = |rows| PeoplePage {
+        shell: desk().page("People", Nav::People),
+        summary: text("60 people"),
+        tabs: tabs(),
+        query: String::new(),
+        view: text("all"),
+        rows,
+        pager: Pager::by_order(Some(text("?before=x")), Some(text("?after=x")), "1 to 3 of 60"),
+        empty: Empty::new("Nobody is called that", "Try a part of the name, a user name or a number."),
+        places: vec![Link::new("Org chart", "/org"), Link::new("Adoption", "/adoption")],
+    };
+    let hit = |title: &str, badge| Hit {
+        href: text("/people/1"),
+        title: text(title),
+        detail: text("Accountant, Finance, Hamburg"),
+        badge,
+    };
+    let groups = || {
+        vec![
+            HitGroup {
+                title: text("People"),
+                hits: vec![hit("Peter Wolf", Some(states::account("locked"))), hit(HOSTILE, None)],
+            },
+            HitGroup { title: text("Requests"), hits: vec![hit(LONG, None)] },
+        ]
+    };
+    let search = |query: &str, groups| SearchPage {
+        shell: Shell { search: text(query), ..desk() }.page("Search", Nav::None),
+        groups,
+    };
+    let member = |name: &str, badge, level| TeamRow {
+        person: Person::to(name, "/people/1"),
+        position: text("Accountant, Hamburg"),
+        badge,
+        open: text("1 open request"),
+        held: Some(14),
+        actions: vec![
+            Link::new("Access", "/requests/new/access?person=1"),
+            Link::new("Leaves", "/requests/new/leaver?person=1"),
+        ],
+        level,
+    };
+    let team = |rows| TeamPage {
+        shell: manager().page("My team", Nav::Team),
+        summary: text("9 people report to you, 23 in all"),
+        tabs: Vec::new(),
+        rows,
+        may_ask: true,
+    };
+    vec![
+        page(
+            "people-full",
+            &people(vec![
+                row("Peter Wolf", Some(states::account("locked"))),
+                row("Nguyễn Thị Lan", Some(Badge::info("joins Mon"))),
+                row(LONG, None),
+            ]),
+        ),
+        page("people-empty", &people(Vec::new())),
+        page("search-full", &search("wolf", groups())),
+        page("search-none", &search(HOSTILE, Vec::new())),
+        page("search-empty", &search("", Vec::new())),
+        page(
+            "team-full",
+            &team(vec![
+                member("Peter Wolf", Some(states::account("locked")), 0),
+                member("Nguyễn Thị Lan", Some(Badge::info("joins Mon")), 1),
+                member(LONG, None, 0),
+            ]),
+        ),
+        page("team-empty", &team(Vec::new())),
+    ]
+}
+
+fn org() -> Vec<Sample> {
+    let node = |name: &str, reports: Vec<OrgNode>, open| OrgNode {
+        person: Person::to(name, "/people/1"),
+        position: text("Head of Finance, Hamburg"),
+        badge: None,
+        below: reports.len() as u32,
+        reports,
+        open,
+    };
+    let tree = node(
+        "Eva Lind",
+        vec![
+            node("Maria Keller", vec![node("Peter Wolf", Vec::new(), false), node(LONG, Vec::new(), false)], true),
+            node("Jonas Berg", vec![node("Tom Hartmann", Vec::new(), false)], false),
+        ],
+        true,
+    );
+    let made = |roots, loose| OrgPage {
+        shell: desk().page("Org chart", Nav::People),
+        summary: text("60 people, 7 departments"),
+        roots,
+        loose,
+    };
+    vec![
+        page("org-full", &made(vec![tree], vec![Person::to("Luis Ortega", "/people/9"), Person::named(HOSTILE)])),
+        page("org-empty", &made(Vec::new(), Vec::new())),
+    ]
+}
+
+fn catalogue() -> Vec<Sample> {
+    let row = |name: &str, owner, risk: &str, sox| EntitlementRow {
+        name: text(name),
+        href: text("/catalogue/1"),
+        description: text("Read the general ledger"),
+        kind: text("Active Directory · group"),
+        owner,
+        risk: states::risk(risk),
+        sox,
+        holders: Some(1_023),
+        held: sox,
+    };
+    let list = |rows| CataloguePage {
+        shell: manager().page("Catalogue", Nav::Catalogue),
+        summary: text("84 entitlements, 12 of them SOX"),
+        tabs: tabs(),
+        query: String::new(),
+        view: text("all"),
+        risks: vec![Choice::new("", "Every risk"), Choice::new("high", "High")],
+        rows,
+        pager: Pager::by_order(None, Some(text("?after=x")), ""),
+        empty: Empty::new("Nothing is called that", "Ask the service desk if something is missing."),
+        places: vec![Link::new("Settings", "/settings")],
+    };
+    let holder = |name: &str| HolderRow {
+        person: Person::to(name, "/people/1"),
+        how: text("direct"),
+        since: Some(day(2023, 4, 3)),
+        until: None,
+        reason: Some(Link::new("REQ-000112", "/requests/112")),
+    };
+    let one = |holders, holders_shown, ask| EntitlementPage {
+        shell: manager().page("Finance – Ledger (read)", Nav::Catalogue),
+        crumbs: vec![Crumb::to("Catalogue", "/catalogue"), Crumb::here("Finance – Ledger (read)")],
+        name: text("Finance – Ledger (read)"),
+        description: text("Read the general ledger of all companies, for accountants and auditors."),
+        sox: true,
+        risk: states::risk("high"),
+        facts: Facts(vec![
+            Fact::new("Owner", "Jonas Berg").href("/people/4"),
+            Fact::new("System", "Active Directory"),
+            Fact::code("Group", "CN=FIN-Ledger-Read,OU=Groups,DC=corp,DC=example,DC=com"),
+        ]),
+        route: stages(),
+        by_rule: vec![text("everybody in Internal Audit")],
+        holders_shown,
+        holders,
+        holders_summary: text("23 people"),
+        pager: Pager::default(),
+        ask,
+    };
+    vec![
+        page(
+            "catalogue-full",
+            &list(vec![
+                row("Finance – Ledger (read)", Some(Person::to("Jonas Berg", "/people/4")), "high", true),
+                row("Share Quarter-End", None, "low", false),
+                row(LONG, Some(Person::named(HOSTILE)), "medium", false),
+            ]),
+        ),
+        page("catalogue-empty", &list(Vec::new())),
+        page(
+            "entitlement-full",
+            &one(
+                vec![holder("Peter Wolf"), holder(LONG)],
+                true,
+                Some(Link::new("Ask for it", "/requests/new/access?group=1")),
+            ),
+        ),
+        page("entitlement-empty", &one(Vec::new(), true, None)),
+        page("entitlement-read-only", &one(Vec::new(), false, None)),
+    ]
+}
+
+fn settings() -> Vec<Sample> {
+    let list = |kinds| SettingsPage { shell: auditor().page("Settings", Nav::Settings), kinds };
+    let kind = |title: &str, words: &str| SettingKind {
+        title: text(title),
+        text: text(words),
+        href: text("/settings/naming"),
+        version: text("version 3, since 2 March"),
+    };
+    let version = |number: &str, current| SettingVersion {
+        number: text(number),
+        href: text("?version=3"),
+        when: day(2026, 3, 2),
+        by: text("released by Lena Sørensen, proposed by Ruth Tanaka"),
+        state: if current { Badge::ok("in force") } else { Badge::quiet("superseded") },
+        current,
+    };
+    let block = |title: &str| SettingBlock {
+        title: text(title),
+        text: text("Tried in this order until a name is free."),
+        facts: Facts(vec![
+            Fact::code("1", "{{ given|initials }}{{ family|ascii|lower }}"),
+            Fact::code("2", "{{ given|ascii|lower }}.{{ family|ascii|lower }}"),
+            Fact::new("Longest", "20 characters"),
+        ]),
+    };
+    let one = |blocks, body: &str| SettingPage {
+        shell: auditor().page("Naming rules", Nav::Settings),
+        crumbs: vec![Crumb::to("Settings", "/settings"), Crumb::here("Naming rules")],
+        title: text("Naming rules"),
+        summary: text("Version 3, in force since 2 March 2026"),
+        digest: text("9f2c…e1a7"),
+        blocks,
+        body: text(body),
+        versions: vec![version("3", true), version("2", false)],
+    };
+    vec![
+        page(
+            "settings-list",
+            &list(vec![
+                kind("Routes", "Who must decide, by kind of request and risk."),
+                kind("Naming rules", "How sign-in names, mail addresses and places are made."),
+            ]),
+        ),
+        page("settings-empty", &list(Vec::new())),
+        page(
+            "setting-full",
+            &one(vec![block("User name"), block("Mail address")], &format!("{{\n  \"user_name\": [\"{LONG}\"]\n}}")),
+        ),
+        page("setting-empty", &one(Vec::new(), "")),
+    ]
+}

@@ -1,0 +1,415 @@
+//! Samples: queue, change history, adoption, outbox, system, mails.
+
+use super::company::*;
+use super::{HOSTILE, LONG, Sample, page};
+use crate::web::view::adoption::*;
+use crate::web::view::forms::{Choice, FormErrors};
+use crate::web::view::history::*;
+use crate::web::view::mails::*;
+use crate::web::view::operations::*;
+use crate::web::view::queue::*;
+use crate::web::view::*;
+
+pub(super) fn all() -> Vec<Sample> {
+    [queue(), history(), adoption(), operations(), mails()].concat()
+}
+
+fn queue_rows() -> Vec<QueueRow> {
+    let row = |id: &str, title: &str, detail: &str, priority, state, assignee: &str, clock: &str, meter| QueueRow {
+        id: text(id),
+        number: format!("REQ-000{id}"),
+        title: text(title),
+        detail: text(detail),
+        restricted: id == "490",
+        priority: states::priority(priority),
+        state,
+        assignee: text(assignee),
+        clock: text(clock),
+        meter,
+    };
+    vec![
+        row(
+            "490",
+            "Immediate leaver: Tom Hartmann",
+            "7 steps · sign-in ends first",
+            1,
+            states::request_progress("applying", 4, 9),
+            "Amira Said",
+            "6 min",
+            Some(Meter::new(92, Tone::Bad)),
+        ),
+        row(
+            "485",
+            "Account not created: refused three times",
+            "retry planned 14:20",
+            2,
+            states::request("needs_person"),
+            "",
+            "1 h 05",
+            Some(Meter::new(60, Tone::Warn)),
+        ),
+        row(
+            "482",
+            "New joiner: Nguyễn Thị Lan",
+            "Finance, Hamburg · starts 30 November",
+            2,
+            states::request_progress("applying", 2, 5),
+            "Amira Said",
+            "5 h 12",
+            Some(Meter::new(34, Tone::Ok)),
+        ),
+        row("479", HOSTILE, LONG, 3, states::request("deciding"), LONG, "1 d 2 h", Some(Meter::new(20, Tone::Ok))),
+        row(
+            "474",
+            "Access for Peter Wolf",
+            "2 comments",
+            3,
+            states::request("waiting_for_requester"),
+            "Amira Said",
+            "paused",
+            None,
+        ),
+    ]
+}
+
+fn queue() -> Vec<Sample> {
+    let heads = || {
+        vec![
+            SortHead::plain("Number"),
+            SortHead::plain("Request"),
+            SortHead::sorts("Priority", "?sort=priority", ""),
+            SortHead::plain("State"),
+            SortHead::plain("Assignee"),
+            SortHead::sorts("Next clock", "?sort=-clock", "ascending"),
+        ]
+    };
+    let made = |shell: Shell, rows, agents| QueuePage {
+        shell: shell.page("Queue", Nav::Queue),
+        summary: text("38 open · sorted by what breaches next"),
+        tabs: tabs(),
+        query: String::new(),
+        view: text("open"),
+        kinds: vec![Choice::new("", "All kinds"), Choice::new("joiner", "Joiner")],
+        states: vec![Choice::new("", "Every state"), Choice::new("deciding", "Waiting for approval")],
+        assignees: vec![Choice::new("", "Everybody"), Choice::new("none", "Unassigned")],
+        heads: heads(),
+        rows,
+        agents,
+        here: text("/queue?view=open"),
+        pager: Pager::by_order(None, Some(text("?after=x")), "1 to 5 of 38"),
+        empty: Empty::new("Nothing is open", "Everything asked for is done, or waits for somebody else."),
+    };
+    let agents = vec![Choice::new("", "Nobody"), Choice::new("1", "Amira Said"), Choice::new("2", "Ravi Menon")];
+    let bulk = BulkAssignPage {
+        shell: desk().page("Assign", Nav::Queue),
+        title: text("Assign 2 requests to Amira Said?"),
+        rows: vec![
+            BulkRow {
+                number: text("REQ-000485"),
+                title: text("Account not created"),
+                effect: text("unassigned → Amira Said"),
+                included: true,
+                id: text("485"),
+            },
+            BulkRow {
+                number: text("REQ-000455"),
+                title: text(LONG),
+                effect: text("nothing: it is done already"),
+                included: false,
+                id: text("455"),
+            },
+        ],
+        assignee: text("1"),
+        back: text("/queue"),
+    };
+    vec![
+        page("queue-full", &made(desk(), queue_rows(), agents.clone())),
+        page("queue-empty", &made(desk(), Vec::new(), agents)),
+        page("queue-read-only", &made(auditor(), queue_rows(), Vec::new())),
+        page("queue-bulk", &bulk),
+    ]
+}
+
+fn history() -> Vec<Sample> {
+    let row = |record: &str, what: &str, object: &str, detail: &str, by: &str, alarm| HistoryRow {
+        record: text(record),
+        href: text("/history/1"),
+        when: clock(20),
+        what: text(what),
+        alarm,
+        object: text(object),
+        object_detail: text(detail),
+        by: text(by),
+        by_detail: text("approved by R. Menon"),
+        proof: if alarm { Badge::warn("case open") } else { Badge::ok("recorded") },
+    };
+    let made = |rows, filter| HistoryPage {
+        shell: auditor().page("Change history", Nav::History),
+        summary: text("1,204,118 records"),
+        filter,
+        rows,
+        pager: Pager::by_time(None, Some(text("?before=x")), "3 of 1,204,118"),
+        empty: Empty::new("No record matches", "Widen the dates, or take a filter away.")
+            .link("Clear the filter", "/history"),
+    };
+    let filter = HistoryFilter {
+        query: text(HOSTILE),
+        from: text("2026-10-01"),
+        kinds: vec![Choice::new("", "Everything"), Choice::new("step", "Applied changes")],
+        actors: vec![Choice::new("", "Everybody"), Choice::new("worker", "The worker")],
+        sox: true,
+        words: text("SOX entitlements · this quarter"),
+        error: text("“to” is before “from”; both were kept, nothing was filtered by date."),
+        ..HistoryFilter::default()
+    };
+    let rows = vec![
+        row("1,204,106", "membership applied", "All Hamburg", "Nguyễn Thị Lan · REQ-000482", "worker", false),
+        row("1,203,990", "approval granted", "REQ-000482, item 1", "9f2c…e1a7", "Ravi Menon", false),
+        row("1,203,871", "outcome unknown", LONG, HOSTILE, "worker", true),
+    ];
+    let record = |change: Option<PlanView>, withheld: &str| RecordPage {
+        shell: auditor().page("Record 1,204,106", Nav::History),
+        crumbs: vec![Crumb::to("Change history", "/history"), Crumb::here("1,204,106")],
+        title: text("Account changed"),
+        summary: text("Anna Vogel · Active Directory · today 14:02:16"),
+        proof: Badge::ok("recorded"),
+        change,
+        facts: Facts(vec![
+            Fact::new("By", "worker tenure-1").also("attempt 1, lease 30 s"),
+            Fact::new("Asked by", "Maria Keller").href("/people/1"),
+            Fact::new("Decided by", "Ravi Menon, 11:20"),
+            Fact::code("Digest", &"9f2c".repeat(16)),
+        ]),
+        proof_facts: Facts(vec![
+            Fact::code("Sequence", "6"),
+            Fact::code("Version", "1"),
+            Fact::code("Commitment", &"c07b".repeat(16)),
+        ]),
+        related: vec![
+            (clock(21), Link::new("intent", "/history/2")),
+            (clock(9_700), Link::new("approval granted", "/history/3")),
+        ],
+        canonical: format!(
+            "{{\"actor\":{{\"routine\":\"worker\"}},\"after\":{{\"sn\":\"Vogel-Brandt\"}},\"before\":{{\"sn\":\"Vogel\"}},\"note\":{HOSTILE:?},\"long\":\"{LONG}\"}}"
+        ),
+        canonical_hash: "41d0".repeat(16),
+        withheld: text(withheld),
+        pager: Pager::by_order(Some(text("/history/5")), Some(text("/history/7")), "6 of 9"),
+    };
+    vec![
+        page("history-full", &made(rows, filter)),
+        page("history-empty", &made(Vec::new(), HistoryFilter::default())),
+        page("record-full", &record(Some(changed()), "")),
+        page(
+            "record-read-only",
+            &record(None, "One field was erased on request; its commitment still proves that it was there."),
+        ),
+    ]
+}
+
+fn adoption() -> Vec<Sample> {
+    let row = |name: &str, guess: &str, state: &str| OrphanRow {
+        name: text(name),
+        href: text("/adoption/1"),
+        display_name: text("Backup service"),
+        system: text("Active Directory"),
+        place: text("OU=Service,DC=corp,DC=example,DC=com"),
+        state: states::account(state),
+        last_sign_in: (state == "enabled").then(|| day(2026, 11, 20)),
+        guess: text(guess),
+        decided: guess.is_empty().then(|| Badge::info("service account")),
+    };
+    let list = |rows| AdoptionPage {
+        shell: admin().page("Adoption", Nav::Adoption),
+        summary: text("57 of 63 accounts are linked; 6 need a look"),
+        tabs: tabs(),
+        query: String::new(),
+        view: text("open"),
+        rows,
+        pager: Pager::default(),
+        empty: Empty::new("Every account is linked", "New ones that match nobody appear here within seconds."),
+    };
+    let candidate = Candidate {
+        id: text("Peter Wolf (pwolf)"),
+        name: text("Peter Wolf"),
+        detail: text("same mail address; the name differs in one letter"),
+    };
+    let mut wrong = FormErrors::default();
+    wrong.add("link", "Say whose it is");
+    wrong.add("person", "Choose the person");
+    let one = |errors, candidates, read_only: &str| AdoptPage {
+        shell: admin().page("svc-backup", Nav::Adoption),
+        crumbs: vec![Crumb::to("Adoption", "/adoption"), Crumb::here("svc-backup")],
+        name: text("svc-backup"),
+        summary: text("Active Directory · created 4 March 2019 · last sign-in 20 November"),
+        state: states::account("enabled"),
+        facts: Facts(vec![
+            Fact::code("Place", "OU=Service,DC=corp,DC=example,DC=com"),
+            Fact::code("Description", HOSTILE),
+        ]),
+        groups: vec![text("Backup operators"), text(LONG)],
+        candidates,
+        errors,
+        action: text("/adoption/1"),
+        link: String::new(),
+        person: String::new(),
+        comment: text(HOSTILE),
+        read_only: text(read_only),
+    };
+    vec![
+        page(
+            "adoption-full",
+            &list(vec![
+                row("svc-backup", "", "enabled"),
+                row("p.wolf2", "Peter Wolf, by mail", "disabled"),
+                row(LONG, HOSTILE, "locked"),
+            ]),
+        ),
+        page("adoption-empty", &list(Vec::new())),
+        page("adopt-full", &one(FormErrors::default(), vec![candidate.clone()], "")),
+        page("adopt-error", &one(wrong, Vec::new(), "")),
+        page("adopt-read-only", &one(FormErrors::default(), vec![candidate], "Administrators decide about this.")),
+    ]
+}
+
+fn operations() -> Vec<Sample> {
+    let mail = |subject: &str, state: &str, note: &str| MailRow {
+        href: text("/outbox/1"),
+        subject: text(subject),
+        to: text("jonas.berg@example.com"),
+        request: Some(Link::new("REQ-000482", "/requests/482")),
+        written: ago(9_000),
+        state: states::mail(state),
+        note: text(note),
+        tries: 3,
+    };
+    let outbox = |rows| OutboxPage {
+        shell: admin().page("Mail", Nav::Outbox),
+        summary: text("412 accepted, 3 waiting, 1 not delivered"),
+        tabs: tabs(),
+        rows,
+        pager: Pager::by_time(None, Some(text("?before=x")), ""),
+        empty: Empty::new(
+            "No mail yet",
+            "Every mail that Tenure writes is listed here, with what the mail server said.",
+        ),
+    };
+    let one = MailPage {
+        shell: admin().page("Please decide", Nav::Outbox),
+        subject: text("[REQ-000482] Please decide: New joiner"),
+        facts: Facts(vec![Fact::code("To", "jonas.berg@example.com"), Fact::state("State", states::mail("retrying"))]),
+        text: format!("Please decide\n\n{HOSTILE}\n{LONG}"),
+        tries: vec![(ago(200), states::mail("retrying"), text("451 4.3.0 try later"))],
+        retry: Some(text("/outbox/1/retry")),
+    };
+    let part = |name: &str, state: &str, line: &str| PartRow {
+        name: text(name),
+        state: states::health(state),
+        lines: vec![text(line)],
+        facts: Facts(vec![Fact::code("Change sequence", "184,223"), Fact::new("Last error", "none")]),
+    };
+    let system = |parts: Vec<PartRow>, stuck, state| SystemPage {
+        shell: admin().page("System", Nav::System),
+        summary: text("2 of 5 parts need a look"),
+        state,
+        figures: figures(),
+        parts,
+        stuck,
+        facts: Facts(vec![Fact::code("Version", "0.1.0"), Fact::new("Started", "today 08:02")]),
+    };
+    let stuck = StuckRow {
+        request: Link::new("REQ-000482", "/requests/482"),
+        title: text(LONG),
+        why: text("The group is full."),
+        since: ago(9_000),
+    };
+    let parts = vec![
+        part("Active Directory · corp.example.com", "down", "does not answer since 14:02 (connection refused)"),
+        part("Worker tenure-1", "behind", "3 steps running, oldest due 40 s"),
+        part("PostgreSQL", "up", "0.4 ms"),
+        part("Mail server", "off", "not configured"),
+        part("Ledger", "observing", "plans and compares, refuses to write"),
+    ];
+    vec![
+        page(
+            "outbox-full",
+            &outbox(vec![mail("Please decide: New joiner", "sent", "250 2.0.0 queued"), mail(HOSTILE, "failed", LONG)]),
+        ),
+        page("outbox-empty", &outbox(Vec::new())),
+        page("outbox-mail", &one),
+        page("system-full", &system(parts, vec![stuck], Badge::bad("needs a look"))),
+        page("system-empty", &system(Vec::new(), Vec::new(), Badge::ok("works"))),
+    ]
+}
+
+fn frame() -> MailFrame {
+    MailFrame {
+        to: text("Maria Keller"),
+        number: text("REQ-000482"),
+        title: format!("New joiner: {HOSTILE}"),
+        url: text("https://tenure.example.com/requests/482"),
+        company: text("Example Corp"),
+    }
+}
+
+fn mails() -> Vec<Sample> {
+    let submitted = Submitted {
+        frame: frame(),
+        items: vec![text("Account and basic access: the service desk decides")],
+        expected: text("Monday 30 November 2026"),
+    };
+    let decide = PleaseDecide {
+        frame: frame(),
+        item: text("Finance – Ledger (read)"),
+        asked_by: text("Maria Keller"),
+        why: text("You are asked as its owner, because it is SOX."),
+        on_behalf: text("Jonas Berg"),
+        changes: vec![text("Nguyễn Thị Lan becomes a member of Finance – Ledger (read)")],
+        reason: text("Month-end closing"),
+        due: text("Tuesday 24 November, 18:00 Hamburg"),
+    };
+    let decided = Decided {
+        frame: frame(),
+        item: text("Account and basic access"),
+        decision: text("sent back"),
+        by: text("Ravi Menon"),
+        comment: text(HOSTILE),
+        next: text("Please answer on the request’s page."),
+    };
+    let done = Done {
+        frame: frame(),
+        items: vec![text("Account and basic access: applied")],
+        next: text("Reveal the start password on Monday."),
+    };
+    let failed = Failed {
+        frame: frame(),
+        step: text("Account of Lan in Active Directory"),
+        why: text("Refused: the group is full."),
+        kept: text("All else was done."),
+        mend: text("Try again or leave it out."),
+    };
+    vec![
+        ("mail-submitted", submitted.html().unwrap()),
+        ("mail-decide", decide.html().unwrap()),
+        ("mail-decided", decided.html().unwrap()),
+        ("mail-done", done.html().unwrap()),
+        ("mail-failed", failed.html().unwrap()),
+    ]
+}
+
+#[test]
+fn a_mails_text_is_plain_and_its_subject_one_line() {
+    let frame = MailFrame { title: text("Joiner\r\nBcc: x@example.com"), ..frame() };
+    let decided = Decided {
+        frame,
+        item: text("Account"),
+        decision: text("approved"),
+        by: text("Ravi"),
+        comment: text("a & b"),
+        next: String::new(),
+    };
+    assert_eq!(decided.subject(), "[REQ-000482] Approved: Joiner  Bcc: x@example.com");
+    let plain = decided.text().unwrap();
+    assert!(plain.contains("“a & b”"), "{plain}");
+    assert!(plain.trim_end().ends_with("https://tenure.example.com/requests/482"), "{plain}");
+}
