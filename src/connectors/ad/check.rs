@@ -1,6 +1,7 @@
 //! What `tenure doctor` says of this connector: does it connect, is all there, which rights has the account.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ldap3::Scope;
 
 use super::session::Session;
 use super::{AdConnector, attributes, password};
@@ -69,6 +70,7 @@ impl AdConnector {
             Ok(_) => bad(format!("{base} is not a domain on {}: set base_dn to the domain's own DN.", server.name)),
             Err(failure) => bad(super::fault::reading(&failure, "reading the domain").to_string()),
         });
+        findings.push(self.correlation(session).await);
         for container in containers {
             findings.push(self.rights(session, container).await);
         }
@@ -96,6 +98,25 @@ impl AdConnector {
         match password::policy(session, &self.settings.base_dn).await {
             Ok(policy) => good(format!("Passwords have at least {} characters there.", policy.min_length)),
             Err(failure) => bad(super::fault::reading(&failure, "reading the password policy").to_string()),
+        }
+    }
+
+    /// The attribute that carries the mark of what we create: there, and indexed in a large directory.
+    async fn correlation(&self, session: &mut Session) -> Finding {
+        let name = &self.settings.correlation_attribute;
+        let root = session.read("", &["schemaNamingContext"]).await.ok().flatten().unwrap_or_default();
+        let schema = root.text("schemaNamingContext").map(|text| super::escape::ExtendedDn::parse(&text).dn);
+        let filter = format!("(lDAPDisplayName={})", super::escape::filter_value(name));
+        let found = session.search(&schema.unwrap_or_default(), Scope::OneLevel, &filter, &["searchFlags"]).await;
+        match found.as_deref() {
+            Ok([entry]) if entry.number("searchFlags").unwrap_or_default() & 1 == 1 => {
+                good(format!("New accounts are marked in {name}, which is indexed."))
+            }
+            Ok([_]) => good(format!(
+                "New accounts are marked in {name}, which is not indexed: above some ten thousand accounts, index it \
+                 (searchFlags 1) or choose another attribute."
+            )),
+            _ => bad(format!("The directory knows no attribute {name}: choose another correlation_attribute.")),
         }
     }
 

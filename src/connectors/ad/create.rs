@@ -100,10 +100,12 @@ impl AdConnector {
             }
             Err(failure) => return Err(writing(&failure, &format!("creating {dn}"))),
         }
-        let found = self.created(session, correlation).await?;
-        found.map(|(account, _)| account).ok_or_else(|| Fault::Unknown {
-            why: format!("The directory accepted {dn} but does not show it yet; it will be looked up."),
-        })
+        match self.just_added(session, &dn, correlation).await? {
+            Some(account) => Ok(account),
+            None => Err(Fault::Unknown {
+                why: format!("The directory accepted {dn} but does not show it yet; it will be looked up."),
+            }),
+        }
     }
 
     fn first_attributes(&self, correlation: Uuid, changes: &[&Change]) -> Result<Vec<Attribute>, Fault> {

@@ -121,7 +121,7 @@ impl AdConnector {
         for ids in ids.chunks(READ_AT_ONCE) {
             let read = self.read_objects(session, at, ids, &told, sweeping).await.map_err(failed)?;
             let found: BTreeSet<Uuid> = read.iter().map(|changed| changed.id).collect();
-            gone.extend(ids.iter().filter(|id| !found.contains(id)));
+            gone.extend(ids.iter().filter(|id| !found.contains(id) && told.touched.contains(id)));
             changed.extend(read);
         }
         changed.extend(gone.into_iter().map(|id| Changed { id, seen: None }));
@@ -157,10 +157,6 @@ impl AdConnector {
         let base = self.settings.base_dn.clone();
         let entries = session.search_all(&base, &filter, &attributes).await?;
         let groups = self.protected_groups(session).await.map_err(|fault| Failure::NotSent(fault.to_string()))?;
-        let filter = format!("(&(objectClass=user){}{})", id_filter(ids), groups.account_filter());
-        let protected = session.search_all(&base, &filter, &["objectGUID"]).await?;
-        let protected: BTreeSet<Uuid> = protected.iter().filter_map(Entry::guid).collect();
-
         let mut changed = Vec::new();
         for entry in entries.iter().filter(|entry| is_within(&entry.dn, &base)) {
             let Some(id) = entry.guid() else { continue };
@@ -179,12 +175,10 @@ impl AdConnector {
                     native: seen.native,
                 }
             } else {
-                let fixed = entry.bytes("objectSid").and_then(attributes::rid);
-                let protected = protected.contains(&id) || fixed.is_some_and(super::protected::is_fixed_account);
                 ChangedObject {
                     kind: Kind::User,
                     whole: true,
-                    state: attributes::user_state(entry, &self.settings.correlation_attribute, protected),
+                    state: attributes::user_state(entry, &self.settings.correlation_attribute, groups.hold(id, entry)),
                     members_added: Vec::new(),
                     members_removed: Vec::new(),
                     members_whole: false,
@@ -211,8 +205,7 @@ impl AdConnector {
         let now = self.protected_groups(session).await?;
         let failed = |failure: Failure| reading(&failure, "reading the protected accounts");
         let base = &self.settings.base_dn;
-        let all = format!("(&(objectClass=user){})", now.account_filter());
-        let mut found = session.search_all(base, &all, &["objectGUID"]).await.map_err(failed)?;
+        let mut found: Vec<Uuid> = before.members.union(&now.members).copied().collect();
         let mut out = Vec::new();
         for id in &before.ids {
             out.extend(told.removed.get(id).into_iter().flatten().copied());
@@ -221,14 +214,16 @@ impl AdConnector {
             let Some(entry) = session.read(&guid_dn(out), &["objectGUID", "objectClass"]).await.map_err(failed)? else {
                 continue;
             };
+            if !entry.has_class("group") {
+                found.push(out);
+                continue;
+            }
             let nested = format!("memberOf:1.2.840.113556.1.4.1941:={}", super::escape::filter_value(&entry.dn));
             let filter = format!("(&(objectCategory=person)(objectClass=user)({nested}))");
-            found.extend(session.search_all(base, &filter, &["objectGUID"]).await.map_err(failed)?);
-            if entry.has_class("user") {
-                found.push(entry);
-            }
+            let inside = session.search_all(base, &filter, &["objectGUID"]).await.map_err(failed)?;
+            found.extend(inside.iter().filter_map(Entry::guid));
         }
-        Ok(found.iter().filter_map(Entry::guid).collect())
+        Ok(found)
     }
 
     /// The ids of all accounts and groups: what the mirror has beyond these is gone.

@@ -104,6 +104,27 @@ impl AdConnector {
         Ok(Some((self.judged(session, id, entry).await?, finished)))
     }
 
+    /// The account that was added under this name a moment ago. By name, because the mark is in an attribute that is seldom
+    /// indexed.
+    pub(super) async fn just_added(
+        &self,
+        session: &mut Session,
+        dn: &str,
+        correlation: Uuid,
+    ) -> Result<Option<Account>, Fault> {
+        let entry = session.read(dn, &self.user_attributes()).await;
+        let entry = entry.map_err(|failure| super::fault::writing(&failure, "looking at a new account"))?;
+        let ours = mark(correlation, false);
+        let attribute = &self.settings.correlation_attribute;
+        match entry.filter(|entry| entry.text(attribute).is_some_and(|text| text.eq_ignore_ascii_case(&ours))) {
+            Some(entry) => match entry.guid() {
+                Some(id) => Ok(Some(self.judged(session, id, entry).await?)),
+                None => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
     async fn judged(&self, session: &mut Session, id: Uuid, entry: Entry) -> Result<Account, Fault> {
         let groups = self.protected_groups(session).await?;
         let fixed = entry.bytes("objectSid").and_then(attributes::rid).is_some_and(protected::is_fixed_account);
@@ -203,4 +224,25 @@ fn range_of(entry: &Entry, all: &mut Vec<Uuid>) -> Option<usize> {
 pub fn id_filter(ids: &[Uuid]) -> String {
     let each = ids.iter().map(|id| format!("(objectGUID={})", filter_bytes(&id.to_bytes_le())));
     format!("(|{})", each.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(option: &str, count: u128) -> Entry {
+        let values = (0..count).map(|n| format!("<GUID={}>;CN={n},DC=corp", Uuid::from_u128(n)).into_bytes()).collect();
+        let mut entry = Entry::default();
+        entry.optioned.push(("member".to_owned(), option.to_owned(), values));
+        entry
+    }
+
+    #[test]
+    fn long_lists_come_in_pieces() {
+        let mut all = Vec::new();
+        assert_eq!(range_of(&page("range=0-1499", 1500), &mut all), Some(1500));
+        assert_eq!(range_of(&page("range=1500-*", 7), &mut all), None, "the last piece");
+        assert_eq!(all.len(), 1507);
+        assert_eq!(range_of(&Entry::default(), &mut all), None, "a short list has no range");
+    }
 }

@@ -2,14 +2,17 @@
 //! or, worse, succeed with rights nobody meant us to use. Found by nested membership in the protected groups' SIDs
 //! (MS-ADTS 3.1.1.6.1); `adminCount` comes up to an hour late and stays behind, so it decides nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ldap3::Scope;
 use uuid::Uuid;
 
+use super::entry::Entry;
 use super::escape::{filter_bytes, filter_value, guid_dn};
 use super::fault::reading;
+use super::observe::members;
 use super::session::{Failure, Session};
 use super::{AdConnector, attributes};
 use crate::target::Fault;
@@ -37,6 +40,9 @@ pub struct ProtectedGroups {
     pub ids: Vec<Uuid>,
     /// Relative ids of those in the domain: a primary group is not in `memberOf`.
     rids: Vec<u32>,
+    /// Direct members of any of them. For judging many accounts at once: asking the server about each costs it some
+    /// milliseconds.
+    pub members: BTreeSet<Uuid>,
 }
 
 impl ProtectedGroups {
@@ -44,6 +50,15 @@ impl ProtectedGroups {
     pub fn nested_filter(&self) -> String {
         let each = self.filters.iter().map(|dn| format!("({NESTED}={dn})"));
         format!("(|{})", each.collect::<String>())
+    }
+
+    /// Whether an account read a moment ago is in one of them, by what was known then.
+    pub fn hold(&self, id: Uuid, entry: &Entry) -> bool {
+        let primary = entry.number("primaryGroupID").and_then(|rid| u32::try_from(rid).ok());
+        let own = entry.bytes("objectSid").and_then(attributes::rid);
+        self.members.contains(&id)
+            || primary.is_some_and(|rid| self.rids.contains(&rid))
+            || own.is_some_and(is_fixed_account)
     }
 
     /// As [`Self::nested_filter`], with the primary group counted.
@@ -102,8 +117,9 @@ async fn read_groups(session: &mut Session, base: &str) -> Result<ProtectedGroup
 
     let mut groups = ProtectedGroups {
         filters: named.iter().map(|entry| filter_value(&entry.dn)).collect(),
-        ids: named.iter().filter_map(super::entry::Entry::guid).collect(),
+        ids: named.iter().filter_map(Entry::guid).collect(),
         rids: DOMAIN_RIDS.to_vec(),
+        members: BTreeSet::new(),
     };
     let filter = format!("(&(objectClass=group){})", groups.nested_filter());
     for entry in session.search_all(base, &filter, &["objectGUID", "objectSid"]).await? {
@@ -112,6 +128,9 @@ async fn read_groups(session: &mut Session, base: &str) -> Result<ProtectedGroup
     }
     groups.rids.sort_unstable();
     groups.rids.dedup();
+    for group in groups.ids.clone() {
+        groups.members.extend(members(session, group).await?.unwrap_or_default());
+    }
     Ok(groups)
 }
 
