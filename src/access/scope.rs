@@ -87,28 +87,28 @@ pub async fn visible_items(conn: &mut PgConnection, viewer: &Viewer, request: Re
 /// One condition over `person p`.
 pub fn persons(query: &mut Query, who: &Who<'_>, reaches: &[Reach]) {
     any_of(query, reaches, |query, reach| match reach {
-        Reach::Any => drop(query.push("true")),
-        Reach::Own => drop(query.push("p.id = ").push_bind(who.person)),
-        Reach::Others => drop(query.push("p.id <> ").push_bind(who.person)),
-        Reach::Team => drop(query.push("p.id in (select team_of(").push_bind(who.person).push("))")),
-        _ => drop(query.push("false")),
+        Reach::Any => pushed(query.push("true")),
+        Reach::Own => pushed(query.push("p.id = ").push_bind(who.person)),
+        Reach::Others => pushed(query.push("p.id <> ").push_bind(who.person)),
+        Reach::Team => pushed(query.push("p.id in (select team_of(").push_bind(who.person).push("))")),
+        _ => pushed(query.push("false")),
     });
 }
 
 /// One condition over `entitlement e`.
 pub fn entitlements(query: &mut Query, who: &Who<'_>, reaches: &[Reach]) {
     any_of(query, reaches, |query, reach| match reach {
-        Reach::Any => drop(query.push("true")),
-        Reach::Owned => drop(query.push("e.owner = ").push_bind(who.person)),
-        _ => drop(query.push("false")),
+        Reach::Any => pushed(query.push("true")),
+        Reach::Owned => pushed(query.push("e.owner = ").push_bind(who.person)),
+        _ => pushed(query.push("false")),
     });
 }
 
 /// One condition over `secret x`.
 pub fn secrets(query: &mut Query, who: &Who<'_>, reaches: &[Reach]) {
     any_of(query, reaches, |query, reach| match reach {
-        Reach::Reader => drop(query.push("x.reader = ").push_bind(who.person)),
-        _ => drop(query.push("false")),
+        Reach::Reader => pushed(query.push("x.reader = ").push_bind(who.person)),
+        _ => pushed(query.push("false")),
     });
 }
 
@@ -130,12 +130,12 @@ pub fn items(query: &mut Query, who: &Who<'_>, reaches: &[Reach]) {
 
 fn request(query: &mut Query, who: &Who<'_>, reach: Reach) {
     match reach {
-        Reach::Any => drop(query.push("true")),
-        Reach::Unrestricted => drop(query.push("not r.restricted")),
-        Reach::Own => drop(query.push("r.subject = ").push_bind(who.person)),
-        Reach::Asker => drop(query.push("r.asked_by = ").push_bind(who.person)),
+        Reach::Any => pushed(query.push("true")),
+        Reach::Unrestricted => pushed(query.push("not r.restricted")),
+        Reach::Own => pushed(query.push("r.subject = ").push_bind(who.person)),
+        Reach::Asker => pushed(query.push("r.asked_by = ").push_bind(who.person)),
         Reach::Team => {
-            drop(query.push("(not r.restricted and r.subject in (select team_of(").push_bind(who.person).push(")))"))
+            pushed(query.push("(not r.restricted and r.subject in (select team_of(").push_bind(who.person).push(")))"))
         }
         Reach::Involved => {
             query.push("(exists (select from request_role x where x.request = r.id and x.person = ");
@@ -143,7 +143,7 @@ fn request(query: &mut Query, who: &Who<'_>, reach: Reach) {
             stage_asks(query, who, "s.state <> 'superseded'", "s.item in (select id from item where request = r.id)");
             query.push(")");
         }
-        Reach::Never | Reach::Others | Reach::Owned | Reach::Decider | Reach::Reader => drop(query.push("false")),
+        Reach::Never | Reach::Others | Reach::Owned | Reach::Decider | Reach::Reader => pushed(query.push("false")),
     }
 }
 
@@ -176,6 +176,9 @@ fn stage_asks(query: &mut Query, who: &Who<'_>, state: &str, of: &str) {
         ")) and not exists (select from request_role y where y.request = si.request and y.person = d.person and y.role = 'party'))))))",
     );
 }
+
+/// Ends a match arm that only pushes.
+fn pushed(_: &mut Query) {}
 
 fn any_of(query: &mut Query, reaches: &[Reach], mut each: impl FnMut(&mut Query, Reach)) {
     query.push("(");

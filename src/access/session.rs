@@ -47,6 +47,8 @@ pub struct Live {
     pub viewer: Viewer,
     /// The secret that this session's forms are signed with.
     pub csrf: Vec<u8>,
+    /// The zone where they work: what times are shown in.
+    pub zone: chrono_tz::Tz,
 }
 
 impl Live {
@@ -143,7 +145,9 @@ pub async fn resume(
     let stored = fingerprint(token);
     let row = sqlx::query!(
         r#"select e.id, e.person, e.csrf, p.display_name, s.user_name,
-                  e.last_seen_at < now() - interval '1 minute' as "stale!"
+                  e.last_seen_at < now() - interval '1 minute' as "stale!",
+                  (select i.zone from employment m join site i on i.id = m.site where m.person = p.id
+                    order by m.first_day desc limit 1) as zone
              from session e join sign_in s on s.person = e.person join person p on p.id = e.person
             where e.token_sha256 = $1 and e.ended_at is null and e.expires_at > now()
               and e.last_seen_at > now() - interval '30 minutes'
@@ -174,7 +178,8 @@ pub async fn resume(
         scopes: Vec::new(),
         address,
     };
-    Ok(Some(Live { viewer, csrf: row.csrf }))
+    let zone = row.zone.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC);
+    Ok(Some(Live { viewer, csrf: row.csrf, zone }))
 }
 
 /// A session as its owner sees it.
@@ -299,7 +304,7 @@ mod tests {
             scopes: Vec::new(),
             address: None,
         };
-        Live { viewer, csrf: vec![csrf; 32] }
+        Live { viewer, csrf: vec![csrf; 32], zone: chrono_tz::UTC }
     }
 
     #[test]

@@ -136,6 +136,36 @@ pub async fn demo(
     Ok(session::open(conn, now, person, from).await?)
 }
 
+/// One of the people that the demo offers on the sign-in page.
+#[derive(Debug, Clone)]
+pub struct DemoPerson {
+    pub user_name: String,
+    pub name: String,
+    pub title: Option<String>,
+    pub department: Option<String>,
+}
+
+/// Those of `user_names` who can sign in, in that order.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn demo_people(conn: &mut PgConnection, user_names: &[&str]) -> Result<Vec<DemoPerson>, sqlx::Error> {
+    sqlx::query_as!(
+        DemoPerson,
+        r#"select s.user_name, p.display_name as name, e.title as "title?", d.name as "department?"
+             from unnest($1::text[]) with ordinality as given (folded, place)
+             join sign_in s on s.user_name_folded = given.folded and s.disabled_at is null
+             join person p on p.id = s.person
+             left join lateral (select title, department from employment where person = p.id
+                                 order by first_day desc limit 1) e on true
+             left join department d on d.id = e.department
+            order by given.place"#,
+        user_names as &[&str]
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// The person who signs in under that name, unless disabled.
 ///
 /// # Errors

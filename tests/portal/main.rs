@@ -1,3 +1,9 @@
-//! Through the router and the operations with a real PostgreSQL of their own per test; no other server.
+//! Through the router and the operations with a real PostgreSQL of their own per test, as the application's role.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
 mod mirror;
+mod permissions;
+mod safety;

@@ -1,0 +1,227 @@
+//! Who is on the other side: the session read from its cookie, the surroundings of their pages, and forms that prove to
+//! be theirs.
+
+use askama::Template;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, HeaderValue};
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum_extra::extract::Form;
+use axum_extra::extract::cookie::CookieJar;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+
+use super::guard::Address;
+use super::view::errors::Wrong;
+use super::view::parts::initials;
+use super::view::shell::{Nav, NavItem, Shell};
+use super::view::{self, When};
+use super::{AppState, Error, Fields, status};
+use crate::access::session::Live;
+use crate::access::{Actor, Operation, Role, Viewer, session};
+
+/// The signed-in viewer of this HTTP request.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub live: Live,
+    pub now: DateTime<Utc>,
+}
+
+impl SignedIn {
+    pub fn viewer(&self) -> &Viewer {
+        &self.live.viewer
+    }
+
+    pub fn actor(&self) -> Actor {
+        Actor::Person(self.live.viewer.clone())
+    }
+
+    pub fn may(&self, operation: Operation) -> bool {
+        operation.may(&self.live.viewer.roles)
+    }
+
+    /// Today, where the viewer works.
+    pub fn today(&self) -> NaiveDate {
+        self.now.with_timezone(&self.live.zone).date_naive()
+    }
+
+    /// An instant in words relative to now, in the viewer's zone.
+    pub fn when(&self, at: DateTime<Utc>) -> When {
+        When::at(at, self.now, self.live.zone)
+    }
+
+    /// A local day in words.
+    pub fn day(&self, day: NaiveDate) -> When {
+        When::day(day, self.today())
+    }
+
+    /// The surroundings of a page.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn shell(
+        &self,
+        state: &AppState,
+        conn: &mut PgConnection,
+        title: impl Into<String>,
+        active: Nav,
+    ) -> Result<Shell, Error> {
+        let viewer = self.viewer();
+        let counts = status::waiting(conn, viewer).await?;
+        let problem = status::problem(state, conn, viewer).await?;
+        Ok(Shell {
+            viewer: Some(header_viewer(viewer, &counts)),
+            csrf: self.live.form_token(),
+            problem,
+            ..bare_shell(state)
+        }
+        .page(title, active))
+    }
+}
+
+impl FromRequestParts<AppState> for SignedIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let address = parts.extensions.get::<Address>().and_then(|address| address.0.clone());
+        read(state, &parts.headers, address).await?.ok_or(Error::SignIn)
+    }
+}
+
+async fn read(state: &AppState, headers: &HeaderMap, address: Option<String>) -> Result<Option<SignedIn>, Error> {
+    let jar = CookieJar::from_headers(headers);
+    let Some(cookie) = jar.get(state.cookie_name()) else { return Ok(None) };
+    let mut conn = state.pool.acquire().await?;
+    let live = session::resume(&mut conn, cookie.value(), address).await?;
+    Ok(live.map(|live| SignedIn { live, now: state.clock.now() }))
+}
+
+/// A form of a signed-in viewer that carries its session's token. Every handler that changes something takes this.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    pub me: SignedIn,
+    pub fields: Fields,
+}
+
+impl FromRequest<AppState> for Posted {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let me = SignedIn::from_request_parts(&mut parts, state).await?;
+        let fields = form(Request::from_parts(parts, body), state).await?;
+        if !me.live.accepts(fields.text("csrf")) {
+            return Err(Error::wrong(Wrong::StaleForm, ""));
+        }
+        Ok(Self { me, fields })
+    }
+}
+
+/// Reads a form's fields, of which there may be a thousand.
+pub async fn form(request: Request, state: &AppState) -> Result<Fields, Error> {
+    let Form(fields) = Form::<Vec<(String, String)>>::from_request(request, state).await.map_err(|rejection| {
+        let status = rejection.into_response().status();
+        let wrong = if status == StatusCode::PAYLOAD_TOO_LARGE { Wrong::TooLarge } else { Wrong::Senseless };
+        Error::with_status(status, wrong, "This is not a form that we can read.")
+    })?;
+    if fields.len() > 1000 {
+        return Err(Error::wrong(Wrong::TooLarge, "The form has more than 1000 fields."));
+    }
+    Ok(Fields(fields))
+}
+
+/// Surroundings without a viewer.
+pub fn bare_shell(state: &AppState) -> Shell {
+    Shell { demo: state.config.demo.enabled, company: state.config.web.company.clone(), ..Shell::default() }
+}
+
+/// Surroundings for an error page: with the viewer where one is signed in and the database answers.
+pub async fn shell_for(state: &AppState, headers: &HeaderMap) -> Option<Shell> {
+    let me = read(state, headers, None).await.ok().flatten()?;
+    let mut conn = state.pool.acquire().await.ok()?;
+    me.shell(state, &mut conn, "", Nav::None).await.ok()
+}
+
+fn header_viewer(viewer: &Viewer, counts: &status::Waiting) -> view::Viewer {
+    let may = |operation: Operation| operation.may(&viewer.roles);
+    let mut nav = vec![NavItem::new(Nav::Home)];
+    let mut add = |shown: bool, item: NavItem| nav.extend(shown.then_some(item));
+    add(may(Operation::SeeQueue), NavItem::waiting(Nav::Queue, counts.queue));
+    add(may(Operation::SeeRequest), NavItem::new(Nav::Requests));
+    add(may(Operation::Decide), NavItem::waiting(Nav::Approvals, counts.approvals));
+    add(may(Operation::SeeTeam), NavItem::new(Nav::Team));
+    add(may(Operation::SearchPeople), NavItem::new(Nav::People));
+    add(may(Operation::SeeCatalogue), NavItem::new(Nav::Catalogue));
+    add(may(Operation::SeeHistory), NavItem::new(Nav::History));
+    add(may(Operation::SeeAdoption), NavItem::new(Nav::Adoption));
+    add(may(Operation::SeeSettings), NavItem::new(Nav::Settings));
+    add(may(Operation::SeeOutbox), NavItem::new(Nav::Outbox));
+    add(may(Operation::SeeSystem), NavItem::new(Nav::System));
+    view::Viewer {
+        name: viewer.name.clone(),
+        initials: initials(&viewer.name),
+        role_label: role_label(&viewer.roles).to_owned(),
+        nav,
+        may_ask: may_ask(&viewer.roles),
+    }
+}
+
+/// Whether there is anything that these roles may ask for.
+pub fn may_ask(roles: &[Role]) -> bool {
+    [
+        Operation::AskJoiner,
+        Operation::AskLeaver,
+        Operation::AskAccess,
+        Operation::AskUnlock,
+        Operation::AskPasswordReset,
+    ]
+    .iter()
+    .any(|operation| operation.may(roles))
+}
+
+/// The most telling role in words.
+pub fn role_label(roles: &[Role]) -> &'static str {
+    let telling = [
+        (Role::Auditor, "Auditor · read only"),
+        (Role::Administrator, "Administrator"),
+        (Role::DeskLead, "Service desk lead"),
+        (Role::Desk, "Service desk"),
+        (Role::Security, "Security"),
+        (Role::Owner, "Owner"),
+        (Role::Manager, "Manager"),
+    ];
+    telling.iter().find(|(role, _)| roles.contains(role)).map_or("Employee", |(_, label)| label)
+}
+
+/// A rendered page.
+///
+/// # Errors
+/// Where a template fails, which tests rule out.
+pub fn page(template: &impl Template) -> Result<Response, Error> {
+    page_with(StatusCode::OK, template)
+}
+
+/// A rendered page with a status of its own: 422 for a form to be mended.
+///
+/// # Errors
+/// As [`page`].
+pub fn page_with(status: StatusCode, template: &impl Template) -> Result<Response, Error> {
+    Ok((status, Html(template.render()?)).into_response())
+}
+
+/// After a form: the browser loads that address (303), so that loading again sends nothing twice.
+pub fn see(target: &str) -> Response {
+    Redirect::to(target).into_response()
+}
+
+/// `Set-Cookie` of a cookie of ours that scripts cannot read: for the session where `seconds` is None, else for so long.
+///
+/// # Errors
+/// Where the value has characters that a header cannot carry, which our tokens do not.
+pub fn cookie(state: &AppState, name: &str, value: &str, seconds: Option<u32>) -> Result<HeaderValue, Error> {
+    let secure = if state.config.web.insecure_http { "" } else { "; Secure" };
+    let age = seconds.map_or(String::new(), |seconds| format!("; Max-Age={seconds}"));
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"))
+        .map_err(Error::broken)
+}
