@@ -17,5 +17,5 @@ pub async fn file(Path(name): Path<String>, RawQuery(query): RawQuery, headers: 
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
     }
-    Ok((about, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes).into_response())
+    Ok((about, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes.to_vec()).into_response())
 }
