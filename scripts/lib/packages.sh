@@ -1,0 +1,74 @@
+# Debian and Ubuntu packages: which are missing, and installing them without starting anybody's services.
+
+LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd procps"
+BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git"
+BROWSER_PACKAGES="chromium chromium-driver"
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Those of the given packages that are neither installed nor made unnecessary by what is there already.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        installed "$package" && continue
+        case $package in
+        postgresql) [ -n "$(postgres_bin)" ] && continue ;;
+        samba-ad-dc | samba-ad-provision)
+            # One package in Debian 12, several in other releases.
+            [ -z "$(apt-cache search --names-only "^$package\$" 2>/dev/null)" ] && have_indexes && continue ;;
+        gcc | pkg-config | curl | git | openssl) command -v "$package" >/dev/null && continue ;;
+        procps) command -v ps >/dev/null && continue ;;
+        chromium) command -v chromium google-chrome >/dev/null && continue ;;
+        chromium-driver) command -v chromedriver >/dev/null && continue ;;
+        esac
+        printf '%s ' "$package"
+    done
+}
+have_indexes() { [ -n "$(apt-cache search --names-only '^samba$' 2>/dev/null)" ]; }
+
+need_packages() {
+    local missing
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        die "these packages are missing: $missing" "This is not Debian or Ubuntu: install their equivalents, or use docker compose up."
+    fi
+    local command="apt-get update && apt-get install --no-install-recommends $missing"
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || die "these packages are missing, and installing them needs root:" "sudo sh -c '$command'"
+        say "Installing with sudo: $missing"
+        sudo -n env ROOT="$ROOT" bash -c 'set -euo pipefail; . "$ROOT/scripts/lib/base.sh"; . "$ROOT/scripts/lib/packages.sh"; install_packages "$@"' - $missing
+        return
+    fi
+    say "Installing packages: $missing"
+    install_packages $missing
+}
+
+# PostgreSQL's package would make a cluster on 5432 and Samba's would serve on every interface: both are told not to.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d kept='' made_config='' log rc=0
+    log=$(mktemp /tmp/tenure-apt.XXXXXX)
+    if [ -e "$policy" ]; then
+        kept=$(mktemp /tmp/policy-rc.d.XXXXXX)
+        cp -p "$policy" "$kept"
+    fi
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        mkdir -p /etc/postgresql-common
+        printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
+        made_config=yes
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    {
+        have_indexes || apt-get update
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@" ||
+            { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
+    } >"$log" 2>&1 </dev/null || rc=$?
+    if [ -n "$kept" ]; then mv "$kept" "$policy"; else rm -f "$policy"; fi
+    if [ -n "$made_config" ]; then rm -f /etc/postgresql-common/createcluster.conf; fi
+    if [ "$rc" != 0 ]; then
+        tail -n 15 "$log" >&2
+        die "the packages could not be installed (the whole log: $log)." "By hand: apt-get update && apt-get install --no-install-recommends $*"
+    fi
+    rm -f "$log"
+}
