@@ -12,6 +12,10 @@
     all('details.menu[open]').forEach((menu) => { menu.open = false; menu.querySelector('summary').focus(); });
   });
 
+  // On a narrow page the navigation scrolls; the current place is in sight.
+  const here = document.querySelector('.nav [aria-current]');
+  if (here) here.closest('.nav').scrollLeft = Math.max(0, here.offsetLeft - 60);
+
   // A form is sent once: a second press within ten seconds is ignored (the server refuses it too).
   document.addEventListener('submit', (event) => {
     const form = event.target.closest('form[data-guard]');
@@ -183,6 +187,10 @@
     document.addEventListener('htmx:afterSwap', tidy);
     tidy();
   });
+
+  // A page that waits for something looks again (without a script it does so by a refresh header of its own).
+  const reload = document.querySelector('[data-reload]');
+  if (reload) setTimeout(() => location.replace(location.href), 1000 * Number(reload.dataset.reload));
 
   // Copies a value that is shown once.
   document.addEventListener('click', (event) => {

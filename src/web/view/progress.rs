@@ -131,6 +131,10 @@ impl TimelineEntry {
         let (lead, rest) = (lead.into(), rest.into());
         Self { mark, lead, rest, lines: Vec::new(), comment: String::new(), evidence: None, when }
     }
+    /// A blank between the two parts of the sentence, unless the second begins with punctuation.
+    fn gap(&self) -> &'static str {
+        if self.rest.starts_with([',', ':', ';', '.']) { "" } else { " " }
+    }
 }
 
 /// What happened, newest first. Alone it is the answer of `/requests/{number}/timeline`.
