@@ -37,10 +37,7 @@ async fn the_sweep_shows_everything_and_the_feed_what_follows() {
         let seen = swept[&group].as_ref().expect("there");
         assert!(seen.members_whole);
         assert_eq!((seen.kind, seen.members_added.as_slice()), (Kind::Group, [id].as_slice()));
-        assert_eq!(
-            swept.values().flatten().filter(|object| object.state.get("protected") == &Value::Bool(true)).count() > 0,
-            true
-        );
+        assert!(swept.values().flatten().any(|object| object.state.get("protected") == &Value::Bool(true)));
         assert!(!follow(lab, &mut cursor).await.contains_key(&id), "nothing new");
 
         lab.meddle(&guid(id), "title", "Lead").await;
