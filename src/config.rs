@@ -167,7 +167,7 @@ fn default_ad_name() -> String {
 }
 
 fn default_correlation() -> String {
-    "adminDescription".to_owned()
+    "msDS-cloudExtensionAttribute20".to_owned()
 }
 
 /// Why the configuration cannot be used; says where and what to mend.

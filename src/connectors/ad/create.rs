@@ -146,7 +146,7 @@ impl AdConnector {
         };
         let mut swaps = Vec::new();
         match wants("mustChangePassword") {
-            Some(true) => swaps.push(replace("pwdLastSet", "0")),
+            Some(true) => swaps.push(Swap::must_change()),
             // Without this an account without a password of its own would have to change it.
             Some(false) if step.change("password").is_none() => swaps.push(replace("pwdLastSet", "-1")),
             _ => {}

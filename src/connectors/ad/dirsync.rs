@@ -82,7 +82,7 @@ impl AdConnector {
         cookie: &[u8],
     ) -> Result<(Vec<Entry>, bool, Vec<u8>), Failure> {
         let mut attributes = self.user_attributes();
-        attributes.retain(|name| !["uSNChanged", "replPropertyMetaData", "lastLogonTimestamp"].contains(name));
+        attributes.retain(|name| !["uSNChanged", "replPropertyMetaData"].contains(name));
         attributes.extend(attributes::GROUP.iter().filter(|name| **name != "uSNChanged"));
         attributes.extend(["member", "name", "isDeleted"]);
         let controls = vec![controls::dirsync(cookie), controls::extended_dn()];

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -91,7 +91,8 @@ pub struct AdSettings {
     pub base_dn: String,
     /// `ldaps://host:3269`: where names are checked over the whole forest; without it, over the domain.
     pub global_catalog: Option<String>,
-    /// An attribute that the site gives us for the mark of what we create.
+    /// An attribute that the site gives us for the mark of what we create; indexed, or each creation reads all accounts.
+    /// The usual one is meant for a site's own use and indexed since the schema of Windows Server 2012.
     pub correlation_attribute: String,
     /// Plans, compares and reports, and refuses to write.
     pub observe_only: bool,
@@ -111,7 +112,7 @@ impl AdSettings {
             ca_file: None,
             base_dn: base_dn.into(),
             global_catalog: None,
-            correlation_attribute: "adminDescription".to_owned(),
+            correlation_attribute: "msDS-cloudExtensionAttribute20".to_owned(),
             observe_only: false,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(15),
@@ -126,12 +127,20 @@ pub struct AdConnector {
     protected: Mutex<Option<(Arc<ProtectedGroups>, Instant)>>,
     /// The server that answered last, for work without a preference of its own (the feed).
     last: Mutex<Option<Server>>,
+    /// Whether the schema has `targetAddress`.
+    target_address: OnceCell<bool>,
 }
 
 impl AdConnector {
     pub fn new(settings: AdSettings) -> Self {
         let settings = Arc::new(settings);
-        Self { pool: Pool::new(settings.clone()), settings, protected: Mutex::default(), last: Mutex::default() }
+        Self {
+            pool: Pool::new(settings.clone()),
+            settings,
+            protected: Mutex::default(),
+            last: Mutex::default(),
+            target_address: OnceCell::new(),
+        }
     }
 
     pub fn settings(&self) -> &AdSettings {

@@ -99,8 +99,13 @@ impl AdConnector {
                 "sAMAccountName" => (format!("(sAMAccountName={value})"), "logon name"),
                 "userPrincipalName" => (format!("(userPrincipalName={value})"), "user principal name"),
                 "mail" => {
-                    let proxies = format!("(proxyAddresses=smtp:{value})(targetAddress=smtp:{value})");
-                    (format!("(|(mail={value}){proxies})"), "mail address")
+                    // Asking for an attribute that the schema lacks reads every object, to find none.
+                    let outside = if self.knows_target_address(session).await? {
+                        format!("(targetAddress=smtp:{value})")
+                    } else {
+                        String::new()
+                    };
+                    (format!("(|(mail={value})(proxyAddresses=smtp:{value}){outside})"), "mail address")
                 }
                 _ => continue,
             };
@@ -109,6 +114,19 @@ impl AdConnector {
             }
         }
         Ok(())
+    }
+
+    /// Whether the schema has `targetAddress` (mail contacts; came with Exchange).
+    async fn knows_target_address(&self, session: &mut Session) -> Result<bool, Fault> {
+        let known = self.target_address.get_or_try_init(|| async {
+            let failed = |failure| reading(&failure, "reading the schema");
+            let root = session.read("", &["schemaNamingContext"]).await.map_err(failed)?.unwrap_or_default();
+            let schema = root.text("schemaNamingContext").map(|text| super::escape::ExtendedDn::parse(&text).dn);
+            let filter = "(lDAPDisplayName=targetAddress)";
+            let found = session.search(&schema.unwrap_or_default(), Scope::OneLevel, filter, &["1.1"]).await;
+            Ok(!found.map_err(failed)?.is_empty())
+        });
+        known.await.copied()
     }
 
     /// The DN of another object that the filter finds, in the domain or (where a global catalogue is set) the forest.

@@ -188,14 +188,14 @@ impl Pool {
     /// A session with the server, from the pool or new.
     ///
     /// # Errors
-    /// [`Fault::Retry`] when the server does not answer or refuses us, [`Fault::NeedsPerson`] when it cannot work as set up.
+    /// [`Fault::Retry`] when the server does not answer, refuses us, or the connection is not set up as it should be.
     pub async fn session(self: &Arc<Self>, url: &str) -> Result<Session, Fault> {
         while let Some((mut ldap, born)) = self.take_idle(url) {
             if !ldap.is_closed() && born.elapsed() < OLDEST {
                 return Ok(Session { ldap, pool: self.clone(), url: url.to_owned(), born, unsettled: false });
             }
         }
-        let password = self.settings.password.read().map_err(|why| Fault::NeedsPerson { why })?;
+        let password = self.settings.password.read().map_err(not_as_set_up)?;
         self.hold_back(&password)?;
         let mut ldap = connect(&self.settings, url).await?;
         self.sign_in(&mut ldap, url, &password).await?;
@@ -220,9 +220,7 @@ impl Pool {
         let dn = &self.settings.bind_dn;
         if dn.is_empty() || password.is_empty() {
             // An empty password is an anonymous bind that "succeeds" (RFC 4513 section 5.1.2).
-            return Err(Fault::NeedsPerson {
-                why: "The directory connector has no account or an empty password: set both.".to_owned(),
-            });
+            return Err(not_as_set_up("The directory connector has no account or an empty password: set both."));
         }
         let answer = ldap.with_timeout(self.settings.call_timeout).simple_bind(dn, password).await;
         let result = answer.map_err(|error| unreachable_server(url, &error.to_string()))?;
@@ -247,27 +245,33 @@ fn refused_sign_in(dn: &str, after: Duration) -> Fault {
     }
 }
 
+/// Something about the connection itself has to be mended: a file, a certificate. No step is to blame, and work resumes by
+/// itself once it is.
+fn not_as_set_up(why: impl Into<String>) -> Fault {
+    Fault::Retry { after: Some(AFTER_REFUSAL), why: why.into() }
+}
+
 fn unreachable_server(url: &str, error: &str) -> Fault {
     Fault::Retry { after: None, why: format!("The directory server {url} does not answer ({error}).") }
 }
 
 /// Opens a connection over TLS, certificate verified; nobody is signed in yet.
 pub async fn connect(settings: &AdSettings, url: &str) -> Result<Ldap, Fault> {
-    let needs = |why: String| Fault::NeedsPerson { why };
     let plain = url.starts_with("ldap://");
     if !plain && !url.starts_with("ldaps://") {
-        return Err(needs(format!("{url} is no address of a directory server: ldaps://… or ldap://… (StartTLS).")));
+        let why = format!("{url} is no address of a directory server: ldaps://… or ldap://… (StartTLS).");
+        return Err(not_as_set_up(why));
     }
     // A plain address is upgraded before anything else is said: no password ever travels in clear.
     let mut options = LdapConnSettings::new().set_conn_timeout(settings.connect_timeout).set_starttls(plain);
     if let Some(file) = &settings.ca_file {
-        options = options.set_config(trusting(file).map_err(needs)?);
+        options = options.set_config(trusting(file).map_err(not_as_set_up)?);
     }
     let opened = LdapConnAsync::with_settings(options, url).await;
     let (connection, ldap) = opened.map_err(|error| {
         let text = error.to_string();
         if text.contains("certificate") {
-            Fault::NeedsPerson { why: format!("The certificate of {url} is not trusted ({text}): check the CA file.") }
+            not_as_set_up(format!("The certificate of {url} is not trusted ({text}): check it and the CA file."))
         } else {
             unreachable_server(url, &text)
         }

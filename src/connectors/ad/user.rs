@@ -32,6 +32,11 @@ pub struct Swap {
 }
 
 impl Swap {
+    /// The password must be changed at the next sign-in.
+    pub(super) fn must_change() -> Self {
+        Self { ldap: "pwdLastSet", old: None, new: Some(b"0".to_vec()), unguarded: true }
+    }
+
     pub(super) fn mods(&self, guarded: bool) -> Vec<Mod<Vec<u8>>> {
         let name = self.ldap.as_bytes().to_vec();
         let set = |value: &Option<Vec<u8>>| value.iter().cloned().collect::<HashSet<_>>();
@@ -102,7 +107,14 @@ impl AdConnector {
         if enabling && !new_password && !has_password(&account) {
             return Err(refused("enabled", "The account has no password yet; set one before enabling it."));
         }
-        let swaps = swaps(&account, &pending)?;
+        let mut swaps = swaps(&account, &pending)?;
+        if new_password {
+            // A new password counts as changed now. Where it must be changed (as wanted, also by an attempt before this
+            // one, or as it was), that is said again.
+            let must = step.change("mustChangePassword").map_or(state.get("mustChangePassword"), |change| &change.to);
+            swaps.retain(|swap| swap.ldap != "pwdLastSet");
+            swaps.extend((*must == Value::Bool(true)).then(Swap::must_change));
+        }
         let (first, rest): (Vec<_>, Vec<_>) =
             swaps.into_iter().partition(|swap| disabling && swap.ldap == "userAccountControl");
         if let Err(fault) = send(session, id, &first).await {
