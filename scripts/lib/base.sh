@@ -108,6 +108,52 @@ lab_prune() {
 # Under sudo: what the person needs to read belongs to the person.
 lab_give_back() {
     [ -n "${SUDO_UID:-}" ] || return 0
-    chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/.lab" "$LAB_DATA" 2>/dev/null || true
+    chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/.lab" "$LAB_DATA"
     chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$LAB_DATA/secrets" "$LAB_DATA/mail"
+    [ ! -e "$LAB_DATA/tenure.toml" ] || chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$LAB_DATA/tenure.toml"
+}
+
+# Configuration of a Tenure that works with this lab, made anew at each start of the lab.
+lab_write_config() {
+    local web=127.0.0.1
+    [ "$LAB" = demo ] || web=$LAB_ADDRESS
+    [ -s "$LAB_DATA/secrets/worker-key" ] || (umask 077 && openssl rand -hex 32 >"$LAB_DATA/secrets/worker-key")
+    [ -s "$LAB_DATA/secrets/demo-password" ] || (umask 077 && printf 'walk-in-%s' "$(openssl rand -hex 3)" >"$LAB_DATA/secrets/demo-password")
+    (umask 077 && cat >"$LAB_DATA/tenure.toml") <<CONF
+# Written by scripts/lab; changes are lost at its next start. Each key can be overridden: TENURE_WEB__LISTEN=127.0.0.1:9000
+
+[database]
+url = "postgres://tenure_app:$(cat "$LAB_DATA/secrets/database-app")@$LAB_ADDRESS:$LAB_DATABASE_PORT/tenure"
+owner_url = "postgres://tenure_owner:$(cat "$LAB_DATA/secrets/database-owner")@$LAB_ADDRESS:$LAB_DATABASE_PORT/tenure"
+
+[web]
+listen = "$web:8080"
+base_url = "http://$web:8080"
+company = "Example Corp"
+insecure_http = true
+
+[worker]
+key_file = "$LAB_PLACE/secrets/worker-key"
+listen = "$web:8081"
+
+[[target]]
+family = "ad"
+key = "ad:corp.example.com"
+urls = ["ldaps://$LAB_ADDRESS:636"]
+bind_dn = "CN=svc-tenure,OU=Service,$DIRECTORY_BASE"
+password_file = "$LAB_PLACE/secrets/svc-tenure"
+ca_file = "$LAB_PLACE/ca.pem"
+base_dn = "$DIRECTORY_BASE"
+
+[mail]
+url = "smtp://$LAB_ADDRESS:$LAB_MAIL_PORT"
+from = "Tenure <tenure@example.com>"
+
+[telemetry]
+format = "text"
+
+[demo]
+enabled = true
+password = "$(cat "$LAB_DATA/secrets/demo-password")"
+CONF
 }
