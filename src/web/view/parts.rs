@@ -185,6 +185,13 @@ impl When {
     }
 }
 
+/// A number with its thousands set off: "1,204,118".
+pub fn thousands(number: &u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
 /// "9 Nov" in the current year, otherwise "9 Nov 2025".
 pub fn short_day(day: NaiveDate, today: NaiveDate) -> String {
     let format = if day.year() == today.year() { "%-d %b" } else { "%-d %b %Y" };

@@ -3,7 +3,7 @@
 use super::company::*;
 use super::{HOSTILE, LONG, Sample, page};
 use crate::web::view::draft::*;
-use crate::web::view::forms::{Choice, FormErrors, PickerOption};
+use crate::web::view::forms::{Choice, FormErrors, PickerOption, PickerOptions};
 use crate::web::view::*;
 
 fn frame(step: u32) -> DraftFrame {
@@ -92,6 +92,15 @@ fn chooser(query: &str, chosen: bool) -> Chooser {
         },
         found_title: if query.is_empty() { text("Often chosen in Finance") } else { text("0 found") },
     }
+}
+
+pub(super) fn picker(query: &str) -> PickerOptions {
+    PickerOptions { options: team(), query: text(query) }
+}
+
+pub(super) fn found(query: &str) -> ChooserResults {
+    let found = vec![entitlement("a", "Finance – Ledger (read)"), entitlement("f", "Finance – Ledger (close)")];
+    ChooserResults { name: text("groups"), found, title: text("2 found"), query: text(query) }
 }
 
 pub(super) fn all() -> Vec<Sample> {

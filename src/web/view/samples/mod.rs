@@ -23,7 +23,17 @@ fn page(name: &'static str, template: &impl Template) -> Sample {
 }
 
 fn all() -> Vec<Sample> {
-    [pages::all(), forms::all(), work::all(), people::all()].concat()
+    [pages::all(), forms::all(), work::all(), people::all(), fragments()].concat()
+}
+
+/// The pieces that scripts fetch; each has its text without a script too.
+fn fragments() -> Vec<Sample> {
+    vec![
+        page("fragment-picker", &forms::picker("keller")),
+        page("fragment-chooser", &forms::found("ledger")),
+        page("fragment-suggest", &people::suggested("wolf")),
+        page("fragment-live", &pages::live()),
+    ]
 }
 
 /// Names that have broken pages elsewhere, and a word without any place to break.

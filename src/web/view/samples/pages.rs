@@ -235,12 +235,15 @@ fn request() -> Vec<Sample> {
     ]
 }
 
+pub(super) fn live() -> RequestLiveFragment {
+    let RequestPage { timeline, moving, .. } = request_of(desk());
+    RequestLiveFragment { timeline, moving: Moving { plan: PlanView { replaces: true, ..plan() }, ..moving } }
+}
+
 #[test]
 fn the_live_answer_carries_all_that_moves() {
     use askama::Template;
-    let RequestPage { timeline, moving, .. } = request_of(desk());
-    let html =
-        RequestLiveFragment { timeline, moving: Moving { plan: PlanView { replaces: true, ..plan() }, ..moving } };
+    let html = live();
     let html = html.render().unwrap();
     for id in ["request-state", "notices", "stages", "clocks", "plan"] {
         assert!(html.contains(&format!("id=\"{id}\"")), "{id}");

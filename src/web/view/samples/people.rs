@@ -146,6 +146,28 @@ fn person() -> Vec<Sample> {
     ]
 }
 
+fn groups() -> Vec<HitGroup> {
+    let hit = |title: &str, badge| Hit {
+        href: text("/people/1"),
+        title: text(title),
+        detail: text("Accountant, Finance, Hamburg"),
+        badge,
+    };
+    let groups = || {
+        vec![
+            HitGroup {
+                title: text("People"),
+                hits: vec![hit("Peter Wolf", Some(states::account("locked"))), hit(HOSTILE, None)],
+            },
+            HitGroup { title: text("Requests"), hits: vec![hit(LONG, None)] },
+        ]
+    }
+}
+
+pub(super) fn suggested(query: &str) -> SuggestFragment {
+    SuggestFragment { query: text(query), groups: groups() }
+}
+
 fn lists() -> Vec<Sample> {
     let row = |name: &str, badge| PersonRow {
         person: Person::to(name, "/people/1"),
@@ -166,21 +188,6 @@ fn lists() -> Vec<Sample> {
         pager: Pager::by_order(Some(text("?before=x")), Some(text("?after=x")), "1 to 3 of 60"),
         empty: Empty::new("Nobody is called that", "Try a part of the name, a user name or a number."),
         places: vec![Link::new("Org chart", "/org"), Link::new("Adoption", "/adoption")],
-    };
-    let hit = |title: &str, badge| Hit {
-        href: text("/people/1"),
-        title: text(title),
-        detail: text("Accountant, Finance, Hamburg"),
-        badge,
-    };
-    let groups = || {
-        vec![
-            HitGroup {
-                title: text("People"),
-                hits: vec![hit("Peter Wolf", Some(states::account("locked"))), hit(HOSTILE, None)],
-            },
-            HitGroup { title: text("Requests"), hits: vec![hit(LONG, None)] },
-        ]
     };
     let search = |query: &str, groups| SearchPage {
         shell: Shell { search: text(query), ..desk() }.page("Search", Nav::None),
