@@ -153,15 +153,13 @@ fn groups() -> Vec<HitGroup> {
         detail: text("Accountant, Finance, Hamburg"),
         badge,
     };
-    let groups = || {
-        vec![
-            HitGroup {
-                title: text("People"),
-                hits: vec![hit("Peter Wolf", Some(states::account("locked"))), hit(HOSTILE, None)],
-            },
-            HitGroup { title: text("Requests"), hits: vec![hit(LONG, None)] },
-        ]
-    }
+    vec![
+        HitGroup {
+            title: text("People"),
+            hits: vec![hit("Peter Wolf", Some(states::account("locked"))), hit(HOSTILE, None)],
+        },
+        HitGroup { title: text("Requests"), hits: vec![hit(LONG, None)] },
+    ]
 }
 
 pub(super) fn suggested(query: &str) -> SuggestFragment {
