@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::entry::Entry;
 use super::escape::{filter_bytes, filter_value, guid_dn};
 use super::fault::reading;
-use super::observe::members;
+use super::observe::complete_members;
 use super::session::{Failure, Session};
 use super::{AdConnector, attributes};
 use crate::target::Fault;
@@ -113,24 +113,24 @@ async fn read_groups(session: &mut Session, base: &str) -> Result<ProtectedGroup
     let domain_sids = DOMAIN_RIDS.iter().filter(|_| !domain.is_empty()).map(|rid| child(&domain, *rid));
     let sids = domain_sids.chain(BUILTIN_RIDS.iter().map(|rid| child(&builtin, *rid)));
     let each: String = sids.map(|sid| format!("(objectSid={})", filter_bytes(&sid))).collect();
-    let named = session.search(base, Scope::Subtree, &format!("(|{each})"), &["objectGUID"]).await?;
+    let attributes = ["objectGUID", "objectSid", "member"];
+    let named = session.search(base, Scope::Subtree, &format!("(|{each})"), &attributes).await?;
 
     let mut groups = ProtectedGroups {
         filters: named.iter().map(|entry| filter_value(&entry.dn)).collect(),
-        ids: named.iter().filter_map(Entry::guid).collect(),
         rids: DOMAIN_RIDS.to_vec(),
-        members: BTreeSet::new(),
+        ..ProtectedGroups::default()
     };
     let filter = format!("(&(objectClass=group){})", groups.nested_filter());
-    for entry in session.search_all(base, &filter, &["objectGUID", "objectSid"]).await? {
-        groups.ids.extend(entry.guid());
+    let nested = session.search_all(base, &filter, &attributes).await?;
+    for entry in named.iter().chain(&nested) {
+        let Some(id) = entry.guid() else { continue };
+        groups.ids.push(id);
         groups.rids.extend(entry.bytes("objectSid").and_then(attributes::rid));
+        groups.members.extend(complete_members(session, id, entry).await?);
     }
     groups.rids.sort_unstable();
     groups.rids.dedup();
-    for group in groups.ids.clone() {
-        groups.members.extend(members(session, group).await?.unwrap_or_default());
-    }
     Ok(groups)
 }
 
