@@ -24,7 +24,7 @@ create table request (
     id uuid primary key,
     -- Shown as REQ-000123.
     number bigint not null unique,
-    -- joiner, leaver, access, password_reset, unlock
+    -- joiner, leaver, access, password_reset, unlock, expiry
     kind text not null,
     -- Derived from the items; a test proves that the stored one agrees.
     state text not null check (state in ('deciding', 'applying', 'waiting_for_requester', 'sent_back', 'needs_person',
@@ -33,7 +33,8 @@ create table request (
     title text not null,
     -- Whom it is about. For a joiner the person is made, as expected, with the request.
     subject uuid references person (id),
-    asked_by uuid not null references person (id),
+    -- Null: a routine asked (a grant's time is over).
+    asked_by uuid references person (id),
     asked_at timestamptz not null,
     -- Typed answers as JSON, as the API gives them.
     answers jsonb not null,
@@ -89,6 +90,8 @@ create table item (
     basis jsonb not null,
     -- Plain words for the last thing that stopped it.
     why text,
+    -- Set when the target showed neither from nor to: planned again once the mirror has looked after this instant.
+    replan_after timestamptz,
     settled_at timestamptz,
     unique (request, ordinal)
 );
@@ -164,4 +167,5 @@ create table reservation (
     taken_at timestamptz not null default now(),
     primary key (system, namespace, value)
 );
+create index item_replan on item (replan_after) where replan_after is not null;
 create index reservation_request on reservation (request);

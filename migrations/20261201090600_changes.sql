@@ -20,8 +20,11 @@ create table step (
     -- Steps of the same request, by name, that must be done first; they may belong to another item.
     after text[] not null default '{}',
     not_before timestamptz,
-    -- The grant that this step settles into or ends: {"entitlement": uuid, "reason": …, "until_on": date|null, "until_at": …}.
-    effect_on_grant jsonb,
+    -- The grant that this step settles into or ends: plan::GrantEffect as JSON.
+    grant_effect jsonb,
+    -- Who may read the password that this step sets, and from when; null: nobody, it is made and forgotten.
+    secret_reader uuid references person (id),
+    secret_from timestamptz,
     state text not null check (state in ('waiting', 'ready', 'running', 'applied', 'unchanged', 'retrying', 'drifted',
                                          'blocked', 'skipped', 'undone', 'superseded')),
     -- The attempt's number is the fence: every write by a worker repeats it.

@@ -28,8 +28,35 @@ pub mod evidence;
 /// Who may: actors, permits, sessions.
 pub mod access;
 
-/// What the targets looked like when last seen, and whose accounts are.
+/// Who exists: persons, employments, the org chart.
+pub mod people;
+
+/// What can be asked for, who owns it, and the rules as versions.
+pub mod catalog;
+
+/// Who holds what, why, until when.
+pub mod grants;
+
+/// What the target systems looked like when last seen.
 pub mod mirror;
+
+/// What a request amounts to: pure.
+pub mod plan;
+
+/// Doing: steps, attempts, leases, outcomes.
+pub mod changes;
+
+/// Mail on its way.
+pub mod mail;
+
+/// Asking and deciding.
+pub mod requests;
+
+/// The loop that does steps, and everything periodic.
+pub mod worker;
+
+/// `tenure doctor`.
+pub mod doctor;
 
 /// The portal: pages, forms and the JSON API.
 pub mod web;

@@ -12,4 +12,4 @@ pub mod action;
 pub mod history;
 mod record;
 
-pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append};
+pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, hold};

@@ -201,6 +201,21 @@ pub async fn append(conn: &mut PgConnection, now: DateTime<Utc>, record: &Record
     Ok(id)
 }
 
+/// Takes a subject's lock before anything else is read or written about it, so that every operation locks in one order.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn hold(conn: &mut PgConnection, subject: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into evidence_subject (subject, seq) values ($1, 0)
+         on conflict (subject) do update set seq = evidence_subject.seq",
+        subject
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The record's canonical bytes, and what its commitments hide.
 fn canonical(
     record: &Record,

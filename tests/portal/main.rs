@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod changes;
 mod mirror;
 mod permissions;
 mod safety;

@@ -7,6 +7,7 @@
 
 pub mod browser;
 pub mod company;
+pub mod scripted;
 
 use axum::Router;
 use chrono::{DateTime, Utc};

@@ -1,0 +1,22 @@
+//! What can be asked for, who owns it, and the rules.
+//!
+//! An *entitlement* is something that can be held (a group's membership), with an owner, a risk and a SOX flag. The rules
+//! (routes, naming, birthright, service levels) are data in immutable *versions*: a plan names the versions that it was made
+//! from, and a version once released is never changed, only followed by another.
+
+mod birthright;
+mod entitlements;
+pub mod naming;
+pub mod routes;
+mod service_levels;
+mod settings;
+
+pub use birthright::{Birthright, BirthrightInput, BirthrightRule, Condition};
+pub use entitlements::{
+    Entitlement, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, owned_by, target_system,
+    target_systems,
+};
+pub use naming::{NameInput, Names, Naming, NamingError};
+pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
+pub use service_levels::{Level, ServiceLevels};
+pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, rules};

@@ -1,0 +1,204 @@
+//! Routes: who must decide about what, in which order, and why policy asks them. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::Risk;
+use super::settings::Setting;
+
+/// Whom a stage asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeciderRole {
+    Manager,
+    Owner,
+    Desk,
+    Security,
+}
+
+/// How many of those who may must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needed {
+    One,
+    All,
+    Count(u32),
+}
+
+/// One stage of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRule {
+    pub role: DeciderRole,
+    #[serde(default = "one")]
+    pub needed: Needed,
+    /// Shown to whoever is asked: why policy asks them.
+    pub reason: String,
+    /// Left out where the subject's own manager (or one above) asked: they have said so by asking.
+    #[serde(default)]
+    pub unless_asked_by_manager: bool,
+}
+
+fn one() -> Needed {
+    Needed::One
+}
+
+/// A row of the routes: for these, these stages. The first row that fits counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub name: String,
+    /// Kinds of request: `joiner`, `leaver`, `leaver_immediate`, `access`, `password_reset`, `unlock`; empty: all.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    /// `account` or `entitlement`; absent: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<AboutWord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sox: Option<bool>,
+    /// Risks; empty: all.
+    #[serde(default)]
+    pub risks: Vec<Risk>,
+    /// Only where the subject decides here, holds a role or a SOX entitlement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    /// No stage: allowed only for roles that the permission matrix names, and looked at afterwards.
+    pub stages: Vec<StageRule>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AboutWord {
+    Account,
+    Entitlement,
+}
+
+/// Every route, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routes {
+    pub routes: Vec<Route>,
+}
+
+/// What an item is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    Account,
+    Entitlement { risk: Risk, sox: bool },
+}
+
+/// What a route is chosen by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInput {
+    pub kind: String,
+    pub about: About,
+    pub asked_by_manager: bool,
+    pub privileged: bool,
+}
+
+impl Route {
+    fn fits(&self, input: &RouteInput) -> bool {
+        let (word, risk, sox) = match input.about {
+            About::Account => (AboutWord::Account, None, false),
+            About::Entitlement { risk, sox } => (AboutWord::Entitlement, Some(risk), sox),
+        };
+        (self.kinds.is_empty() || self.kinds.contains(&input.kind))
+            && self.about.is_none_or(|about| about == word)
+            && self.sox.is_none_or(|wanted| wanted == sox)
+            && (self.risks.is_empty() || risk.is_some_and(|risk| self.risks.contains(&risk)))
+            && self.privileged.is_none_or(|wanted| wanted == input.privileged)
+    }
+}
+
+impl Routes {
+    /// The stages for this item, in order. Where no row fits, the desk decides: nothing is approved by default.
+    pub fn stages(&self, input: &RouteInput) -> Vec<StageRule> {
+        match self.routes.iter().find(|route| route.fits(input)) {
+            Some(route) => route
+                .stages
+                .iter()
+                .filter(|stage| !(stage.unless_asked_by_manager && input.asked_by_manager))
+                .cloned()
+                .collect(),
+            None => vec![StageRule {
+                role: DeciderRole::Desk,
+                needed: Needed::One,
+                reason: "No route names this, so the service desk decides.".to_owned(),
+                unless_asked_by_manager: false,
+            }],
+        }
+    }
+}
+
+impl Setting for Routes {
+    const KIND: &'static str = "routes";
+
+    fn check(&self) -> Result<(), String> {
+        if self.routes.is_empty() {
+            return Err("there is no route at all".to_owned());
+        }
+        for route in &self.routes {
+            // What nobody decides beforehand can only be what the matrix binds to a role.
+            let without = ["leaver_immediate", "password_reset", "unlock"];
+            let only_those = !route.kinds.is_empty() && route.kinds.iter().all(|kind| without.contains(&kind.as_str()));
+            if route.stages.is_empty() && !only_those {
+                return Err(format!("route “{}” has no stage; only {} may have none", route.name, without.join(", ")));
+            }
+            let every_may_be_left_out =
+                !route.stages.is_empty() && route.stages.iter().all(|stage| stage.unless_asked_by_manager);
+            if every_may_be_left_out && !only_those && route.about != Some(AboutWord::Entitlement) {
+                return Err(format!("route “{}” would ask nobody when a manager asks", route.name));
+            }
+            if let Some(stage) = route.stages.iter().find(|stage| stage.reason.trim().is_empty()) {
+                return Err(format!("route “{}”: the stage {:?} has no reason", route.name, stage.role));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaults() -> Routes {
+        serde_json::from_str(include_str!("defaults/routes.json")).unwrap()
+    }
+
+    fn roles(kind: &str, about: About, asked_by_manager: bool, privileged: bool) -> Vec<DeciderRole> {
+        let input = RouteInput { kind: kind.to_owned(), about, asked_by_manager, privileged };
+        defaults().stages(&input).into_iter().map(|stage| stage.role).collect()
+    }
+
+    #[test]
+    fn the_routes_that_come_with_tenure() {
+        use DeciderRole::{Desk, Manager, Owner, Security};
+        let normal = About::Entitlement { risk: Risk::Normal, sox: false };
+        let sox = About::Entitlement { risk: Risk::Normal, sox: true };
+        let high = About::Entitlement { risk: Risk::High, sox: false };
+        defaults().check().unwrap();
+        assert_eq!(roles("joiner", About::Account, true, false), [Desk]);
+        assert_eq!(roles("joiner", About::Account, false, false), [Manager, Desk]);
+        assert_eq!(roles("joiner", sox, true, false), [Owner]);
+        assert_eq!(roles("access", sox, false, false), [Manager, Owner]);
+        assert_eq!(roles("access", high, true, false), [Owner, Security]);
+        assert_eq!(roles("access", normal, false, false), [Manager, Owner]);
+        assert_eq!(roles("access", normal, true, false), [Owner]);
+        assert_eq!(roles("leaver", About::Account, true, false), [Desk]);
+        assert_eq!(roles("leaver_immediate", About::Account, false, true), []);
+        assert_eq!(roles("unlock", About::Account, false, true), []);
+        assert_eq!(roles("password_reset", About::Account, false, false), []);
+        assert_eq!(roles("password_reset", About::Account, false, true), [Desk]);
+        assert_eq!(
+            roles("something new", normal, false, false),
+            [Manager, Owner].into_iter().filter(|_| false).chain([Desk]).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_route_that_asks_nobody_is_not_released() {
+        let mut routes = defaults();
+        routes.routes[0].stages.clear();
+        routes.routes[0].kinds = vec!["joiner".to_owned()];
+        assert!(routes.check().unwrap_err().contains("no stage"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Service levels: how soon somebody answers and how soon it is done, by kind of request. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::settings::Setting;
+
+/// Priority and clocks of a kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// 1 critical, 2 high, 3 normal, 4 low
+    pub priority: i16,
+    /// Minutes until the first response, by the calendar.
+    pub respond_minutes: i64,
+    /// Minutes until it is done, by the calendar.
+    pub resolve_minutes: i64,
+}
+
+impl Level {
+    pub fn respond_within(&self) -> TimeDelta {
+        TimeDelta::minutes(self.respond_minutes)
+    }
+
+    pub fn resolve_within(&self) -> TimeDelta {
+        TimeDelta::minutes(self.resolve_minutes)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceLevels {
+    pub default: Level,
+    /// By kind as routes name it.
+    #[serde(default)]
+    pub kinds: BTreeMap<String, Level>,
+}
+
+impl ServiceLevels {
+    pub fn for_request(&self, kind: &str) -> Level {
+        self.kinds.get(kind).copied().unwrap_or(self.default)
+    }
+}
+
+impl Setting for ServiceLevels {
+    const KIND: &'static str = "service_levels";
+
+    fn check(&self) -> Result<(), String> {
+        for (name, level) in
+            self.kinds.iter().map(|(name, level)| (name.as_str(), level)).chain([("default", &self.default)])
+        {
+            if !(1..=4).contains(&level.priority) {
+                return Err(format!("{name}: priority is 1 to 4"));
+            }
+            let year = 366 * 24 * 60;
+            if !(1..=year).contains(&level.respond_minutes)
+                || !(level.respond_minutes..=year).contains(&level.resolve_minutes)
+            {
+                return Err(format!(
+                    "{name}: minutes are from 1 to a year, and resolving takes no less than responding"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! Doing: approved steps become changes in target systems, once, provably.
+//!
+//! The `step` table is the queue. A worker *leases* a due step ([`lease`]: attempt number + 1, the object taken in `busy`,
+//! intent recorded, committed), *performs* it with no transaction open ([`perform`]: observe, ensure, observe), and
+//! *settles* it ([`settle`]: one transaction, only where the attempt is still the step's) into an outcome with both
+//! sights, a record, grants, and the next steps unlocked.
+//!
+//! A crash anywhere between lease and settle leaves a running step whose lease runs out: the next lease records
+//! "outcome unknown" and begins by observing. Recovery is the normal path. The attempt's number is the fence: a worker
+//! that was frozen finds zero rows when it comes back, and stops.
+//!
+//! States: `waiting` (for a step or a decision) → `ready` (due at an instant) → `running` → `applied` | `unchanged` |
+//! `retrying` → `running` … | `drifted` (neither `from` nor `to`: planned and decided again) | `blocked` (a person must
+//! act) | `skipped` | `undone` | `superseded` (another plan took its place).
+
+pub mod boundary;
+pub mod lease;
+pub mod perform;
+pub mod secret;
+pub mod settle;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::evidence::{By, EvidenceError, Record, action, append};
+use crate::ids::{ItemId, RequestId, StepId};
+use crate::plan::{GrantEffect, PlannedStep};
+use crate::target::{Difference, Key, Native, State};
+
+/// A step as pages, the API and decisions see it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub id: StepId,
+    pub request: RequestId,
+    pub item: ItemId,
+    pub plan_number: i32,
+    pub ordinal: i32,
+    pub name: String,
+    pub system: String,
+    pub kind: String,
+    pub key: Key,
+    pub difference: Difference,
+    pub label: String,
+    pub why: String,
+    pub after: Vec<String>,
+    pub not_before: Option<DateTime<Utc>>,
+    pub grant: Option<GrantEffect>,
+    pub state: String,
+    pub attempt: i32,
+    pub failures: i32,
+    pub due_at: Option<DateTime<Utc>>,
+    pub resolved: Option<Uuid>,
+    pub told: Option<String>,
+    pub before: Option<State>,
+    pub after_state: Option<State>,
+    pub native: Option<Native>,
+    pub settled_at: Option<DateTime<Utc>>,
+}
+
+/// The steps of a request's present plans, in order; those that another plan replaced only where `superseded` is set.
+///
+/// # Errors
+/// Where the database does not answer or a row does not decode.
+pub async fn steps(conn: &mut PgConnection, request: RequestId, superseded: bool) -> Result<Vec<Step>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select s.id as "id: StepId", s.request as "request: RequestId", s.item as "item: ItemId", s.plan_number,
+                  s.ordinal, s.name, s.system, s.kind, s.key as "key: sqlx::types::Json<Key>",
+                  s.difference as "difference: sqlx::types::Json<Difference>", s.label, s.why, s.after, s.not_before,
+                  s.grant_effect as "grant: sqlx::types::Json<GrantEffect>", s.state, s.attempt, s.failures, s.due_at,
+                  s.resolved, s.told, s.before as "before: sqlx::types::Json<State>",
+                  s.after_state as "after_state: sqlx::types::Json<State>",
+                  s.native as "native: sqlx::types::Json<Native>", s.settled_at
+             from step s join item i on i.id = s.item
+            where s.request = $1 and (s.state <> 'superseded' or $2)
+            order by i.ordinal, s.plan_number, s.ordinal"#,
+        request.0,
+        superseded
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Step {
+            id: row.id,
+            request: row.request,
+            item: row.item,
+            plan_number: row.plan_number,
+            ordinal: row.ordinal,
+            name: row.name,
+            system: row.system,
+            kind: row.kind,
+            key: row.key.0,
+            difference: row.difference.0,
+            label: row.label,
+            why: row.why,
+            after: row.after,
+            not_before: row.not_before,
+            grant: row.grant.map(|json| json.0),
+            state: row.state,
+            attempt: row.attempt,
+            failures: row.failures,
+            due_at: row.due_at,
+            resolved: row.resolved,
+            told: row.told,
+            before: row.before.map(|json| json.0),
+            after_state: row.after_state.map(|json| json.0),
+            native: row.native.map(|json| json.0),
+            settled_at: row.settled_at,
+        })
+        .collect())
+}
+
+/// Writes an item's planned steps, waiting.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn write(
+    conn: &mut PgConnection,
+    (request, item, plan_number): (RequestId, ItemId, i32),
+    steps: &[PlannedStep],
+) -> Result<(), sqlx::Error> {
+    for (ordinal, step) in (1i32..).zip(steps) {
+        sqlx::query!(
+            "insert into step (id, request, item, plan_number, ordinal, name, system, kind, key, difference, label, why,
+                               after, not_before, grant_effect, secret_reader, secret_from, state)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'waiting')",
+            Uuid::now_v7(),
+            request.0,
+            item.0,
+            plan_number,
+            ordinal,
+            step.name,
+            step.system.0,
+            step.kind.as_str(),
+            sqlx::types::Json(&step.key) as _,
+            sqlx::types::Json(&step.difference) as _,
+            step.label,
+            step.why,
+            &step.after,
+            step.not_before,
+            step.grant.as_ref().map(sqlx::types::Json) as _,
+            step.secret.map(|(reader, _)| reader.0),
+            step.secret.map(|(_, from)| from),
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Makes ready what nothing holds back any more: the item is approved, and every step named in `after` is done.
+///
+/// A step is due at its own time or at once, by the database's clock. Idempotent; called after each decision and outcome.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn unlock(conn: &mut PgConnection, request: RequestId) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "update step s set state = 'ready', due_at = greatest(coalesce(s.not_before, now()), now())
+           from item i
+          where s.request = $1 and s.state = 'waiting' and i.id = s.item and i.state in ('approved', 'applying', 'needs_person')
+            and s.plan_number = i.plan_number
+            and not exists (
+                select from unnest(s.after) as needed (name)
+                 where not exists (select from step d
+                                    where d.request = s.request and d.name = needed.name
+                                      and d.state in ('applied', 'unchanged', 'skipped')))",
+        request.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Sets aside the steps of an item that have not been done: another plan takes their place, or nothing does.
+///
+/// False where one is running at this moment; the caller tries again later.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn supersede(conn: &mut PgConnection, item: ItemId) -> Result<bool, sqlx::Error> {
+    // Locked in one order, so that a worker leasing one of them waits or is waited for.
+    let states = sqlx::query_scalar!("select state from step where item = $1 order by id for update", item.0)
+        .fetch_all(&mut *conn)
+        .await?;
+    if states.iter().any(|state| state == "running") {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "update step set state = 'superseded', due_at = null
+          where item = $1 and state in ('waiting', 'ready', 'retrying', 'drifted', 'blocked')",
+        item.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(true)
+}
+
+/// A person says: try again now. Only for what stopped or waits to be tried.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn release(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (number, step): (i64, StepId),
+) -> Result<bool, EvidenceError> {
+    append(conn, now, &Record { step: Some(step.0), ..Record::of_request(action::STEP_RELEASED, number, by.clone()) })
+        .await?;
+    let rows = sqlx::query!(
+        "update step set state = 'retrying', failures = 0, due_at = now(), told = null
+          where id = $1 and state in ('blocked', 'retrying')",
+        step.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(rows.rows_affected() == 1)
+}
+
+/// A person says: this one will not be done, for this reason; what waits for it goes on.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn skip(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (number, request, step): (i64, RequestId, StepId),
+    reason: &str,
+) -> Result<bool, EvidenceError> {
+    let record = Record {
+        step: Some(step.0),
+        reason: Some(reason.to_owned()),
+        ..Record::of_request(action::STEP_SKIPPED, number, by.clone())
+    };
+    append(conn, now, &record).await?;
+    let rows = sqlx::query!(
+        "update step set state = 'skipped', told = $2, settled_at = now(), due_at = null
+          where id = $1 and state in ('blocked', 'retrying')",
+        step.0,
+        reason
+    )
+    .execute(&mut *conn)
+    .await?;
+    unlock(conn, request).await?;
+    Ok(rows.rows_affected() == 1)
+}
+
+/// What drifted and came out the same when planned again (the target went back to `from`) is simply due again.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn retry_drifted(conn: &mut PgConnection, request: RequestId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update step s set state = 'retrying', due_at = now(), told = null from item i
+          where i.id = s.item and i.request = $1 and s.state = 'drifted' and s.plan_number = i.plan_number",
+        request.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What drifted cannot be planned again by itself: a person must look.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn block_drifted(conn: &mut PgConnection, request: RequestId, why: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update step set state = 'blocked', told = $2 where request = $1 and state = 'drifted'",
+        request.0,
+        why
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! The end of an attempt: its outcome, both sights, its record, grants, the next steps; one transaction, behind the fence.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::lease::{Leased, record};
+use super::perform::Outcome;
+use crate::evidence::{EvidenceError, Facts, Record, Target, action, append};
+use crate::grants::{self, NewGrant};
+use crate::plan::GrantEffect;
+use crate::target::{Address, Native, Seen, Server, State};
+
+/// What became of the step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// Applied, or it was so already.
+    Done,
+    /// It will be tried again by itself.
+    Later,
+    /// A person must act.
+    Stopped { why: String },
+    /// The target shows something else than what was approved.
+    Drifted,
+    /// Another attempt has taken over; nothing of ours was written.
+    Superseded,
+}
+
+/// Unknown outcomes in a row after which a person is asked to look.
+const UNKNOWN_LIMIT: i32 = 5;
+
+/// How long to wait before try number `failures` + 1: doubling from one second to two minutes.
+pub fn delay(failures: i32) -> Duration {
+    let exponent = u32::try_from(failures.clamp(0, 7)).unwrap_or(0);
+    Duration::from_secs(2u64.pow(exponent)).min(Duration::from_secs(120))
+}
+
+struct Row<'a> {
+    state: &'static str,
+    outcome: &'static str,
+    due: Option<Duration>,
+    failures: i32,
+    told: Option<String>,
+    given: Option<String>,
+    before: Option<&'a State>,
+    after: Option<&'a State>,
+    native: Option<&'a Native>,
+    server: Option<&'a Server>,
+    resolved: Option<Uuid>,
+    sent: bool,
+}
+
+impl Default for Row<'_> {
+    fn default() -> Self {
+        Self {
+            state: "applied",
+            outcome: "applied",
+            due: None,
+            failures: 0,
+            told: None,
+            given: None,
+            before: None,
+            after: None,
+            native: None,
+            server: None,
+            resolved: None,
+            sent: false,
+        }
+    }
+}
+
+/// Writes the outcome in the caller's transaction. On [`Settled::Superseded`] the caller rolls back and calls
+/// [`superseded`] in a transaction of its own.
+///
+/// # Errors
+/// Where the database refuses; the lease then runs out and the next attempt looks.
+pub async fn settle(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    leased: &Leased,
+    outcome: &Outcome,
+) -> Result<Settled, EvidenceError> {
+    // The record first: it takes the subject's lock, in the same order as everything else about this request.
+    append(conn, now, &outcome_record(leased, outcome)).await?;
+    let (row, settled) = row(leased, outcome);
+    if !write(conn, leased, &row).await? {
+        return Ok(Settled::Superseded);
+    }
+    sqlx::query!("delete from busy where step = $1 and attempt = $2", leased.step.0, leased.attempt)
+        .execute(&mut *conn)
+        .await?;
+    if settled == Settled::Done {
+        grant(conn, now, leased).await?;
+        sqlx::query!("update secret set usable_at = now() where step = $1", leased.step.0).execute(&mut *conn).await?;
+        super::unlock(conn, leased.request).await?;
+    }
+    Ok(settled)
+}
+
+fn row<'a>(leased: &'a Leased, outcome: &'a Outcome) -> (Row<'a>, Settled) {
+    let state = |seen: &'a Option<Seen>| seen.as_ref().map(|seen| &seen.state);
+    let resolved = |seen: &Option<Seen>| {
+        seen.as_ref().and_then(|seen| seen.id).or(match leased.resource.address {
+            Address::Native(id) => Some(id),
+            Address::New { .. } | Address::Member { .. } => None,
+        })
+    };
+    let failures = leased.failures + 1;
+    match outcome {
+        Outcome::Applied { server, before, after, native } => (
+            Row {
+                before: state(before),
+                after: state(after),
+                native: Some(native),
+                server: Some(server),
+                resolved: resolved(after),
+                sent: true,
+                ..Row::default()
+            },
+            Settled::Done,
+        ),
+        Outcome::Unchanged { server, seen } => (
+            Row {
+                state: "unchanged",
+                outcome: "unchanged",
+                before: state(seen),
+                after: state(seen),
+                native: seen.as_ref().map(|seen| &seen.native),
+                server: Some(server),
+                resolved: resolved(seen),
+                ..Row::default()
+            },
+            Settled::Done,
+        ),
+        Outcome::Retry { after, why } => (
+            Row {
+                state: "retrying",
+                outcome: "retry",
+                due: Some(after.unwrap_or_else(|| delay(leased.failures))),
+                failures,
+                told: Some(why.clone()),
+                given: Some(why.clone()),
+                ..Row::default()
+            },
+            Settled::Later,
+        ),
+        Outcome::Unknown { why } if failures >= UNKNOWN_LIMIT => (
+            Row {
+                state: "blocked",
+                outcome: "unknown",
+                failures,
+                told: Some(why.clone()),
+                given: Some(why.clone()),
+                sent: true,
+                ..Row::default()
+            },
+            Settled::Stopped { why: why.clone() },
+        ),
+        Outcome::Unknown { why } => (
+            Row {
+                state: "retrying",
+                outcome: "unknown",
+                due: Some(delay(leased.failures)),
+                failures,
+                told: Some(why.clone()),
+                given: Some(why.clone()),
+                sent: true,
+                ..Row::default()
+            },
+            Settled::Later,
+        ),
+        Outcome::Refused { why, given } => (
+            Row {
+                state: "blocked",
+                outcome: "refused",
+                failures,
+                told: Some(why.clone()),
+                given: Some(given.clone()),
+                sent: true,
+                ..Row::default()
+            },
+            Settled::Stopped { why: why.clone() },
+        ),
+        Outcome::Drifted { server, found } => (
+            Row {
+                state: "drifted",
+                outcome: "drifted",
+                failures,
+                told: Some(
+                    "The target shows neither what was approved nor what was wanted; it is planned again.".to_owned(),
+                ),
+                before: found.as_ref(),
+                server: server.as_ref(),
+                ..Row::default()
+            },
+            Settled::Drifted,
+        ),
+    }
+}
+
+/// Step and attempt, only while the attempt is still the step's. False: another worker took over.
+async fn write(conn: &mut PgConnection, leased: &Leased, row: &Row<'_>) -> Result<bool, sqlx::Error> {
+    let finished = row.due.is_none();
+    let updated = sqlx::query!(
+        "update step set state = $3, due_at = now() + make_interval(secs => $4), failures = $5, told = $6, before = $7,
+                after_state = $8, native = $9, server = coalesce($10, server), resolved = coalesce($11, resolved),
+                lease_until = null, settled_at = case when $12 then now() end
+          where id = $1 and state = 'running' and attempt = $2",
+        leased.step.0,
+        leased.attempt,
+        row.state,
+        row.due.map(|delay| delay.as_secs_f64()),
+        row.failures,
+        row.told,
+        row.before.map(sqlx::types::Json) as _,
+        row.after.map(sqlx::types::Json) as _,
+        row.native.map(sqlx::types::Json) as _,
+        row.server.map(sqlx::types::Json) as _,
+        row.resolved,
+        finished,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "update attempt set outcome = $3, ended_at = now(), server = $4, before = $5, after_state = $6, native = $7,
+                error_given = $8, error_told = $9, sent = $10
+          where step = $1 and number = $2",
+        leased.step.0,
+        leased.attempt,
+        row.outcome,
+        row.server.map(|server| server.name.as_str()),
+        row.before.map(sqlx::types::Json) as _,
+        row.after.map(sqlx::types::Json) as _,
+        row.native.map(sqlx::types::Json) as _,
+        row.given,
+        row.told,
+        row.sent,
+    )
+    .execute(conn)
+    .await?;
+    Ok(true)
+}
+
+fn outcome_record(leased: &Leased, outcome: &Outcome) -> Record {
+    let with = |action, server: Option<&Server>, id: Option<Uuid>| {
+        let mut record = record(leased, action);
+        if let Some(target) = &mut record.target {
+            target.server = server.map(|server| server.name.clone());
+            if target.id.is_none() {
+                target.id = id.map(|id| id.to_string());
+            }
+        }
+        record
+    };
+    let seen_state = |seen: &Option<Seen>| Facts::of_state(seen.as_ref().map(|seen| &seen.state));
+    let id = |seen: &Option<Seen>| seen.as_ref().and_then(|seen| seen.id);
+    match outcome {
+        Outcome::Applied { server, before, after, native } => Record {
+            before: Some(seen_state(before)),
+            after: Some(seen_state(after)),
+            native: Some(json!(native)),
+            ..with(action::STEP_APPLIED, Some(server), id(after))
+        },
+        Outcome::Unchanged { server, seen } => Record {
+            before: Some(seen_state(seen)),
+            after: Some(seen_state(seen)),
+            native: seen.as_ref().map(|seen| json!(seen.native)),
+            ..with(action::STEP_UNCHANGED, Some(server), id(seen))
+        },
+        Outcome::Retry { why, .. } => Record { reason: Some(why.clone()), ..with(action::STEP_RETRIED, None, None) },
+        Outcome::Refused { given, .. } => {
+            Record { reason: Some(given.clone()), ..with(action::STEP_REFUSED, None, None) }
+        }
+        Outcome::Unknown { why } => Record { reason: Some(why.clone()), ..with(action::STEP_UNKNOWN, None, None) },
+        Outcome::Drifted { server, found } => Record {
+            before: Some(Facts::of_state(found.as_ref())),
+            ..with(action::STEP_DRIFTED, server.as_ref(), None)
+        },
+    }
+}
+
+/// Settles what the step gave or took into the books. Whose account it is, is the request's subject's.
+async fn grant(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) -> Result<(), EvidenceError> {
+    let (Some(effect), Some(subject), Address::Member { member, .. }) =
+        (&leased.grant, leased.subject, &leased.resource.address)
+    else {
+        return Ok(());
+    };
+    let by = record(leased, action::GRANT_STARTED).by;
+    match effect {
+        GrantEffect::Give { entitlement, reason, reason_text, until_on, until_at } => {
+            let grant = NewGrant {
+                person: subject,
+                entitlement: *entitlement,
+                account: *member,
+                reason: *reason,
+                reason_text: reason_text.clone(),
+                item: Some(leased.item.0),
+                request: Some(leased.number),
+                until: until_on.zip(*until_at),
+            };
+            grants::start(conn, now, &by, &grant).await?;
+        }
+        GrantEffect::Take { entitlement, why } => {
+            let why = if why == "leaver" { "leaver" } else { "request" };
+            let cause = (Some(leased.item.0), Some(leased.number));
+            grants::end_all(conn, now, &by, (*member, *entitlement), why, cause).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Records that our attempt came back after another had taken over; nothing else is written.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn superseded(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) -> Result<(), EvidenceError> {
+    let mut late = record(leased, action::STEP_SUPERSEDED);
+    late.target = late.target.map(|target| Target { server: None, ..target });
+    append(conn, now, &late).await?;
+    sqlx::query!(
+        "update attempt set outcome = 'superseded', ended_at = coalesce(ended_at, now()) where step = $1 and number = $2",
+        leased.step.0,
+        leased.attempt
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A target answers again after a pause: what waits to be tried there is due now.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn hurry(conn: &mut PgConnection, system: &str) -> Result<u64, sqlx::Error> {
+    let hurried = sqlx::query!(
+        "update step set due_at = now() where system = $1 and state = 'retrying' and due_at > now()",
+        system
+    )
+    .execute(conn)
+    .await?;
+    Ok(hurried.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_and_stay_bearable() {
+        assert_eq!([0, 1, 2, 6, 7, 99].map(|failures| delay(failures).as_secs()), [1, 2, 4, 64, 120, 120]);
+    }
+}

@@ -1,0 +1,163 @@
+//! `tenure doctor`: is everything there that is needed? Each line says what was looked at, and what to mend.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use crate::clock::Clock;
+use crate::config::{Config, read_secret};
+use crate::{db, mail, worker};
+
+/// How one check came out.
+enum Found {
+    Well(String),
+    /// Works, but not as it should.
+    Doubtful(String),
+    /// Must be mended.
+    Ill(String),
+}
+
+/// Runs every check and prints a line for each.
+///
+/// # Errors
+/// Where something must be mended; the lines say what.
+pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
+    let mut ill = 0;
+    let mut say = |what: &str, found: Found| {
+        let (mark, text) = match found {
+            Found::Well(text) => ("ok   ", text),
+            Found::Doubtful(text) => ("look ", text),
+            Found::Ill(text) => {
+                ill += 1;
+                ("MEND ", text)
+            }
+        };
+        println!("{mark} {what}: {text}");
+    };
+    let file = path.map_or_else(|| "environment only".to_owned(), |path| path.display().to_string());
+    say("configuration", Found::Well(file));
+    let pool = db::pool(&config.database)?;
+    let reachable = database(&pool).await;
+    let up = matches!(reachable, Found::Well(_));
+    say("database", reachable);
+    if up {
+        say("schema", schema(&pool).await);
+        say("rights", rights(&pool).await);
+        say("clock", clock(&pool).await);
+        say("worker", workers(&pool).await);
+    }
+    say("worker key", key(config));
+    if config.target.is_empty() {
+        say("target systems", Found::Ill("none; add a [[target]]".to_owned()));
+    }
+    for (key, connector) in worker::connectors(config) {
+        let found = match connector.server(None, None).await {
+            Ok(server) => Found::Well(format!("{} answers at {}", server.name, server.url)),
+            Err(fault) => Found::Ill(fault.to_string()),
+        };
+        say(&key, found);
+    }
+    match &config.mail {
+        Some(mail) => say(
+            "mail",
+            match mail::check(mail).await {
+                Ok(()) => Found::Well(format!("{} answers", mail_host(&mail.url))),
+                Err(error) => Found::Ill(format!("{error}; mail waits in the outbox meanwhile")),
+            },
+        ),
+        None => say("mail", Found::Doubtful("no [mail] section: messages stay in the outbox".to_owned())),
+    }
+    anyhow::ensure!(ill == 0, "{ill} thing(s) to mend");
+    Ok(())
+}
+
+/// The address without a password in it.
+fn mail_host(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, host)| host)
+}
+
+async fn database(pool: &PgPool) -> Found {
+    match tokio::time::timeout(
+        Duration::from_secs(5),
+        sqlx::query_scalar!(r#"select version() as "version!""#).fetch_one(pool),
+    )
+    .await
+    {
+        Ok(Ok(version)) => Found::Well(version.split(" on ").next().unwrap_or_default().to_owned()),
+        Ok(Err(error)) => Found::Ill(format!("{error}; is it running, and database.url right?")),
+        Err(_) => Found::Ill("no answer within 5 s".to_owned()),
+    }
+}
+
+async fn schema(pool: &PgPool) -> Found {
+    let newest = db::MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let found: Result<Option<i64>, _> =
+        sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(pool).await;
+    match found {
+        Ok(Some(version)) if version == newest => Found::Well(format!("up to date ({version})")),
+        Ok(version) => Found::Ill(format!("at {version:?}, this program wants {newest}: run `tenure migrate`")),
+        Err(error) => Found::Ill(format!("{error}: run `tenure migrate`")),
+    }
+}
+
+async fn rights(pool: &PgPool) -> Found {
+    let may = sqlx::query_scalar!(
+        r#"select has_table_privilege('evidence_record', 'UPDATE') or has_table_privilege('evidence_record', 'DELETE')
+               or has_table_privilege('decision', 'UPDATE') or has_table_privilege('decision', 'DELETE') as "may!""#
+    )
+    .fetch_one(pool)
+    .await;
+    match may {
+        Ok(false) => Found::Well("evidence and decisions can be added to, not changed".to_owned()),
+        Ok(true) => Found::Ill(
+            "database.url connects as a role that may change evidence: use the application's role, not the owner"
+                .to_owned(),
+        ),
+        Err(error) => Found::Ill(error.to_string()),
+    }
+}
+
+async fn clock(pool: &PgPool) -> Found {
+    let before = Clock::System.now();
+    let theirs: Result<DateTime<Utc>, _> =
+        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(pool).await;
+    match theirs {
+        Ok(theirs) => {
+            let apart = (theirs - before).num_milliseconds().abs();
+            if apart < 2000 {
+                Found::Well(format!("{apart} ms from the database's"))
+            } else {
+                Found::Ill(format!("{apart} ms from the database's: set both by NTP"))
+            }
+        }
+        Err(error) => Found::Ill(error.to_string()),
+    }
+}
+
+async fn workers(pool: &PgPool) -> Found {
+    let alive: Result<i64, _> = sqlx::query_scalar!(
+        r#"select count(distinct worker) as "count!" from routine where finished_at > now() - interval '1 minute'"#
+    )
+    .fetch_one(pool)
+    .await;
+    match alive {
+        Ok(0) => Found::Doubtful("none has been at work in the last minute".to_owned()),
+        Ok(count) => Found::Well(format!("{count} at work")),
+        Err(error) => Found::Ill(error.to_string()),
+    }
+}
+
+fn key(config: &Config) -> Found {
+    match &config.worker.key_file {
+        None => Found::Ill("worker.key_file is not set: `tenure worker-key FILE` makes one".to_owned()),
+        Some(path) => match read_secret(path) {
+            Ok(text) => match crate::changes::secret::Vault::from_hex(&text) {
+                Ok(_) => Found::Well(path.display().to_string()),
+                Err(error) => Found::Ill(format!("{}: {error}", path.display())),
+            },
+            Err(error) => Found::Ill(error.to_string()),
+        },
+    }
+}

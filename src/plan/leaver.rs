@@ -1,0 +1,141 @@
+//! Somebody leaves: every account disabled with its password replaced, out of every group (remembered as ended grants),
+//! and moved to quarantine. Planned for the end of the last day, or at once.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::field::{FieldError, Raw, Reader};
+use super::{
+    AccountSight, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, changed, end_of_day, slug, today,
+    unique_name,
+};
+use crate::ids::PersonId;
+use crate::target::{Change, Value};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answers {
+    pub person: PersonId,
+    /// The last day worked, local to the site; for an immediate leaver today.
+    pub last_day: NaiveDate,
+    /// Access ends now; the request is seen by few.
+    #[serde(default)]
+    pub immediate: bool,
+}
+
+/// What may be asked.
+///
+/// # Errors
+/// Every field that cannot be taken, at once.
+pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
+    let mut reader = Reader::new(raw);
+    let person = subject(&mut reader, known);
+    let immediate = raw.checked("immediate");
+    let now_there = person
+        .and_then(|id| known.people.values().find(|person| person.id == id))
+        .and_then(|person| person.employment.as_ref())
+        .map(|employment| today(&employment.site, known.now));
+    let last_day = if immediate {
+        now_there.or(Some(known.now.date_naive()))
+    } else {
+        let before = reader.errors.len();
+        let day = reader.day("last_day", "Last day");
+        if day.is_none() && reader.errors.len() == before {
+            reader.fail("last_day", "Enter the last day");
+        }
+        if let (Some(day), Some(today)) = (day, now_there)
+            && day < today
+        {
+            reader.fail(
+                "last_day",
+                "Enter a last day that is today or later; for somebody who has left already choose “at once”",
+            );
+        }
+        day
+    };
+    if let Some(number) = known.open_twin {
+        reader.fail("person", format!("REQ-{number:06} already asks for this; change or cancel that one"));
+    }
+    match (reader.errors.is_empty(), person, last_day) {
+        (true, Some(person), Some(last_day)) => Ok(Answers { person, last_day, immediate }),
+        _ => Err(reader.errors),
+    }
+}
+
+/// The person it is about; somebody who has left already is said so.
+pub(super) fn subject(reader: &mut Reader<'_>, known: &Known) -> Option<PersonId> {
+    let typed = reader.raw.first("person").to_owned();
+    if typed.is_empty() {
+        reader.fail("person", "Choose a person");
+        return None;
+    }
+    match known.people.get(&typed) {
+        Some(person) if matches!(person.state.as_str(), "active" | "expected") => Some(person.id),
+        Some(person) => {
+            reader.fail("person", format!("{} has left", person.display_name));
+            None
+        }
+        None => {
+            reader.fail("person", format!("Nobody is found as “{typed}”; use a user name or an employee number"));
+            None
+        }
+    }
+}
+
+/// What it amounts to.
+///
+/// # Errors
+/// A field error where the person has no account to end.
+pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
+    let site = sight.subject.as_ref().and_then(|person| person.employment.as_ref()).map(|employment| &employment.site);
+    let at = match site {
+        Some(site) if !answers.immediate => Some(end_of_day(site, answers.last_day)).filter(|at| *at > sight.now),
+        _ => None,
+    };
+    let mut used = BTreeSet::new();
+    let steps: Vec<PlannedStep> =
+        sight.accounts.iter().flat_map(|account| end_account(account, sight, at, &mut used)).collect();
+    if steps.is_empty() {
+        return Err(vec![FieldError::new(
+            "person",
+            "This person has no account that is enabled or in a group: nothing is left to end",
+        )]);
+    }
+    let item = PlannedItem { label: "Accounts and access end".to_owned(), entitlement: None, sox: false, steps };
+    Ok(Plan { items: vec![item], names: Vec::new() })
+}
+
+fn end_account(
+    account: &AccountSight,
+    sight: &Sight<'_>,
+    at: Option<DateTime<Utc>>,
+    used: &mut BTreeSet<String>,
+) -> Vec<PlannedStep> {
+    let who = slug(&account.user_name);
+    let mut steps = Vec::new();
+    let mut after = Vec::new();
+    if let Some(disable) = changed(&account.state, "enabled", false) {
+        let name = unique_name(&format!("disable-{who}"), used);
+        // Replaced, so that nobody who knew it can use it elsewhere; nobody reads the new one.
+        let password = Change { attribute: "password".into(), from: Value::Null, to: Value::SEALED };
+        let step = PlannedStep::on_account(account, name.clone(), vec![disable, password]);
+        steps.push(PlannedStep { not_before: at, why: "leaver".to_owned(), ..step });
+        after.push(name);
+    }
+    let mut memberships = Vec::new();
+    for group in &account.groups {
+        let name = unique_name(&format!("out-of-{}-{who}", slug(&group.name)), used);
+        let step = PlannedStep::leave(&account.system, name.clone(), (group.id, &group.name), account.id);
+        let grant = group.entitlement.map(|entitlement| GrantEffect::Take { entitlement, why: "leaver".to_owned() });
+        steps.push(PlannedStep { after: after.clone(), not_before: at, grant, why: account.user_name.clone(), ..step });
+        memberships.push(name);
+    }
+    let quarantine = &sight.rules.naming.body.quarantine_ou;
+    if let Some(change) = changed(&account.state, "parent", quarantine.clone()) {
+        let step = PlannedStep::on_account(account, unique_name(&format!("quarantine-{who}"), used), vec![change]);
+        after.extend(memberships);
+        steps.push(PlannedStep { after, not_before: at, why: "kept until deletion".to_owned(), ..step });
+    }
+    steps
+}

@@ -1,0 +1,211 @@
+//! From a route to stages with people: who is asked, in order, and who may answer.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::RequestError;
+use crate::catalog::{About, DeciderRole, Entitlement, Needed, RouteInput, Rules, StageRule};
+use crate::ids::{ItemId, PersonId, RequestId};
+use crate::people;
+use crate::plan::PlannedItem;
+
+/// What an item's route is chosen by.
+pub(super) struct Situation<'a> {
+    pub rules: &'a Rules,
+    pub route_kind: &'a str,
+    /// Whom it is about; for a joiner the manager stands in for the org chart.
+    pub subject: PersonId,
+    pub manager: Option<PersonId>,
+    pub asked_by: Option<PersonId>,
+    /// The subject decides here, holds a role or a SOX entitlement: a second person is wanted.
+    pub privileged: bool,
+}
+
+/// A stage as it will be written.
+pub(super) struct Planned {
+    pub role: &'static str,
+    pub name: String,
+    pub needed: Option<i32>,
+    pub reason: String,
+    /// Asked by name; empty where a role is asked.
+    pub deciders: Vec<PersonId>,
+}
+
+/// The stages that an item needs, in order.
+pub(super) async fn plan(
+    conn: &mut PgConnection,
+    situation: &Situation<'_>,
+    item: &PlannedItem,
+    entitlement: Option<&Entitlement>,
+) -> Result<Vec<Planned>, RequestError> {
+    let asked_by_manager = match (situation.asked_by, situation.manager) {
+        (Some(asker), Some(manager)) if asker == manager => true,
+        (Some(asker), _) => people::reports_to(conn, situation.subject, asker).await?,
+        (None, _) => false,
+    };
+    let about = match entitlement {
+        Some(entitlement) => About::Entitlement { risk: entitlement.risk, sox: item.sox },
+        None => About::Account,
+    };
+    let input =
+        RouteInput { kind: situation.route_kind.to_owned(), about, asked_by_manager, privileged: situation.privileged };
+    let mut planned = Vec::new();
+    for rule in situation.rules.routes.body.stages(&input) {
+        planned.push(stage(conn, situation, &rule, entitlement).await?);
+    }
+    Ok(planned)
+}
+
+async fn stage(
+    conn: &mut PgConnection,
+    situation: &Situation<'_>,
+    rule: &StageRule,
+    entitlement: Option<&Entitlement>,
+) -> Result<Planned, RequestError> {
+    let needed = match rule.needed {
+        Needed::One => Some(1),
+        Needed::All => None,
+        Needed::Count(count) => Some(i32::try_from(count).unwrap_or(i32::MAX)),
+    };
+    let (role, name, first) = match rule.role {
+        DeciderRole::Desk => return Ok(by_role("desk", "Service desk", needed, &rule.reason)),
+        DeciderRole::Security => return Ok(by_role("security", "Security", needed, &rule.reason)),
+        DeciderRole::Manager => {
+            let manager = match situation.manager {
+                Some(manager) => Some(manager),
+                None => people::manager_of(conn, situation.subject).await?,
+            };
+            ("manager", "Line manager".to_owned(), manager)
+        }
+        DeciderRole::Owner => {
+            let name =
+                entitlement.map_or_else(|| "Owner".to_owned(), |entitlement| format!("Owner of {}", entitlement.name));
+            ("owner", name, entitlement.and_then(|entitlement| entitlement.owner))
+        }
+    };
+    let stage = match next_in_line(conn, situation, first).await? {
+        Some((person, true)) => Planned { role, name, needed, reason: rule.reason.clone(), deciders: vec![person] },
+        Some((person, false)) => Planned {
+            role,
+            name,
+            needed,
+            reason: format!("{} Asked one step higher, because nobody decides about themselves.", rule.reason),
+            deciders: vec![person],
+        },
+        // Never approved by default: the desk lead sees to it.
+        None => by_role(
+            "desk_lead",
+            "Desk lead",
+            Some(1),
+            &format!(
+                "{} Nobody who could decide this as {} is known, so it goes to the desk lead.",
+                rule.reason,
+                name.to_lowercase()
+            ),
+        ),
+    };
+    Ok(stage)
+}
+
+fn by_role(role: &'static str, name: &str, needed: Option<i32>, reason: &str) -> Planned {
+    Planned { role, name: name.to_owned(), needed: needed.or(Some(1)), reason: reason.to_owned(), deciders: Vec::new() }
+}
+
+/// The person, or the next above them who is not a party and works here. The flag: it is the person themselves.
+async fn next_in_line(
+    conn: &mut PgConnection,
+    situation: &Situation<'_>,
+    first: Option<PersonId>,
+) -> Result<Option<(PersonId, bool)>, RequestError> {
+    let mut candidate = first;
+    // An org chart has few levels; the bound guards against a circle in the data.
+    for level in 0..20 {
+        let Some(person) = candidate else { return Ok(None) };
+        let is_party = person == situation.subject || Some(person) == situation.asked_by;
+        let works_here = people::find(conn, person).await?.is_some_and(|person| person.state == "active");
+        if !is_party && works_here {
+            return Ok(Some((person, level == 0)));
+        }
+        candidate = people::manager_of(conn, person).await?;
+    }
+    Ok(None)
+}
+
+/// Writes an item's stages and opens the first. False: the route has none, the item is approved as it is.
+pub(super) async fn write(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (item, plan_number): (ItemId, i32),
+    stages: &[Planned],
+) -> Result<bool, sqlx::Error> {
+    for (ordinal, stage) in (1i32..).zip(stages) {
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            "insert into stage (id, item, plan_number, ordinal, role, name, needed, reason, state, opened_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            id,
+            item.0,
+            plan_number,
+            ordinal,
+            stage.role,
+            stage.name,
+            stage.needed,
+            stage.reason,
+            if ordinal == 1 { "open" } else { "waiting" },
+            (ordinal == 1).then_some(now),
+        )
+        .execute(&mut *conn)
+        .await?;
+        for person in &stage.deciders {
+            sqlx::query!(
+                "insert into stage_decider (stage, person) values ($1, $2) on conflict do nothing",
+                id,
+                person.0
+            )
+            .execute(&mut *conn)
+            .await?;
+        }
+    }
+    Ok(!stages.is_empty())
+}
+
+/// For whom this person would decide the stage: themselves first, else somebody who delegated to them; None: not theirs.
+///
+/// Whoever is a party of the request decides nothing in it, neither themselves nor through a delegate.
+pub(super) async fn stands_for(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (request, stage): (RequestId, Uuid),
+    person: PersonId,
+) -> Result<Option<PersonId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"with asked as (
+               select d.person from stage_decider d where d.stage = $1
+                union
+               select h.person from stage s
+                 join role_holding h on h.role = s.role or (s.role = 'desk' and h.role = 'desk_lead')
+                where s.id = $1 and s.role in ('desk', 'security', 'desk_lead')
+           ), allowed as (
+               select a.person from asked a
+                where not exists (select from request_role r
+                                   where r.request = $2 and r.person = a.person and r.role = 'party')
+                  and not exists (select from decision d where d.stage = $1 and d.stands_for = a.person)
+           )
+           select a.person as "person!: PersonId"
+             from allowed a
+            where not exists (select from request_role r where r.request = $2 and r.person = $3 and r.role = 'party')
+              and (a.person = $3
+                   or exists (select from delegation g
+                               where g.person = a.person and g.delegate = $3 and g.ended_at is null
+                                 and $4::timestamptz::date between g.from_day and g.last_day))
+            order by (a.person = $3) desc, a.person
+            limit 1"#,
+        stage,
+        request.0,
+        person.0,
+        now,
+    )
+    .fetch_optional(conn)
+    .await
+}

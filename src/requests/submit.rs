@@ -1,0 +1,450 @@
+//! Asking: from typed answers to a request with items, digests, stages, reserved names and evidence, in one transaction.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use super::stages::{self, Situation};
+use super::{RequestError, notify, settle, sight};
+use crate::access::{self, Actor, Ask, Object, op};
+use crate::catalog::{self, Rules};
+use crate::changes;
+use crate::evidence::{By, Facts, Record, action, append, hold};
+use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
+use crate::people::{self, NewPerson};
+use crate::plan::field::{FieldError, Raw};
+use crate::plan::{
+    Answers, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver, password_reset,
+    plan, unlock,
+};
+use crate::target::Value;
+
+/// What is asked, as it came in.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub kind: RequestKind,
+    pub raw: Raw,
+    /// One per form shown or API call made: the same nonce again gives the same request.
+    pub nonce: String,
+}
+
+/// What an ask would amount to: what "check your answers" shows and submitting writes.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub answers: Answers,
+    pub title: String,
+    pub plan: Plan,
+    pub basis: serde_json::Value,
+    /// Per item: who will be asked, with the reason.
+    pub stages: Vec<Vec<(String, String)>>,
+}
+
+struct Draft {
+    prepared: Prepared,
+    planned_stages: Vec<Vec<stages::Planned>>,
+    rules: Rules,
+}
+
+/// Reads typed answers of any kind.
+///
+/// # Errors
+/// Every field that cannot be taken.
+pub fn parse(kind: RequestKind, raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
+    Ok(match kind {
+        RequestKind::Joiner => Answers::Joiner(joiner::parse(raw, known)?),
+        RequestKind::Leaver => Answers::Leaver(leaver::parse(raw, known)?),
+        RequestKind::Access => Answers::Access(access_plan::parse(raw, known)?),
+        RequestKind::PasswordReset => Answers::PasswordReset(password_reset::parse(raw, known)?),
+        RequestKind::Unlock => Answers::Unlock(unlock::parse(raw, known)?),
+        RequestKind::Expiry => return Err(vec![FieldError::new("kind", "This cannot be asked for")]),
+    })
+}
+
+/// What the ask would amount to now; writes nothing.
+///
+/// # Errors
+/// Field errors, or whatever asking would be denied for.
+pub async fn prepare(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    (kind, raw): (RequestKind, &Raw),
+) -> Result<Prepared, RequestError> {
+    let mut tx = pool.begin().await?;
+    let asker = asker(actor)?;
+    let draft = draft(&mut tx, now, (asker, kind, raw)).await?;
+    permit(&mut tx, actor, &draft.prepared.answers).await?;
+    Ok(draft.prepared)
+}
+
+/// Submits. A second submit with the same nonce by the same person gives the first one's number.
+///
+/// # Errors
+/// Field errors with nothing written; [`RequestError::Denied`]; the database's own.
+pub async fn submit(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    ask: &Asked,
+) -> Result<RequestNumber, RequestError> {
+    // A name taken meanwhile, a deadlock or a lost connection: everything is planned and written again, a few times.
+    for round in 0..5 {
+        match try_submit(pool, now, actor, ask).await {
+            Err(RequestError::Database(error)) if round < 4 && again(&error) => {
+                if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
+                    return Ok(number);
+                }
+            }
+            other => return other,
+        }
+    }
+    Err(RequestError::Conflict(
+        "Too many people ask for the same at this moment. Nothing was lost: send it again.".to_owned(),
+    ))
+}
+
+fn again(error: &sqlx::Error) -> bool {
+    crate::db::is_transient(error)
+        || matches!(crate::db::constraint(error), Some("reservation_pkey" | "request_nonce_key"))
+}
+
+async fn by_nonce(pool: &PgPool, actor: &Actor, nonce: &str) -> Result<Option<RequestNumber>, RequestError> {
+    let asker = asker(actor)?;
+    Ok(sqlx::query_scalar!(
+        r#"select number as "number: RequestNumber" from request where nonce = $1 and asked_by = $2"#,
+        nonce,
+        asker.0
+    )
+    .fetch_optional(pool)
+    .await?)
+}
+
+pub(super) fn asker(actor: &Actor) -> Result<PersonId, RequestError> {
+    actor.person().ok_or_else(|| RequestError::Conflict("Only a person can ask for this.".to_owned()))
+}
+
+async fn permit(conn: &mut PgConnection, actor: &Actor, answers: &Answers) -> Result<By, RequestError> {
+    let ask = match answers {
+        Answers::Joiner(_) => Ask::Joiner,
+        Answers::Leaver(leaver) if leaver.immediate => Ask::ImmediateLeaver,
+        Answers::Leaver(_) => Ask::Leaver,
+        Answers::Access(_) => Ask::Access,
+        Answers::PasswordReset(_) => Ask::PasswordReset,
+        Answers::Unlock(_) => Ask::Unlock,
+    };
+    Ok(access::permit::<op::Submit>(conn, actor, Object::Ask(ask, answers.subject())).await?.by())
+}
+
+async fn draft(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (asker, kind, raw): (PersonId, RequestKind, &Raw),
+) -> Result<Draft, RequestError> {
+    let known = sight::known(conn, now, (kind, raw), None).await?;
+    let answers = parse(kind, raw, &known).map_err(RequestError::Fields)?;
+    let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
+    let sight = sight::sight(conn, now, (&answers, asker), &rules, None).await?;
+    let plan = plan(&answers, &sight).map_err(RequestError::Fields)?;
+    let manager = sight.manager.as_ref().map(|manager| manager.id);
+    let subject = answers.subject().or(manager).unwrap_or(asker);
+    let situation = Situation {
+        rules: &rules,
+        route_kind: answers.route_kind(),
+        subject,
+        manager: if matches!(answers, Answers::Joiner(_)) { manager } else { None },
+        asked_by: Some(asker),
+        privileged: is_privileged(conn, subject).await?,
+    };
+    let mut planned_stages = Vec::with_capacity(plan.items.len());
+    for item in &plan.items {
+        let entitlement = item.entitlement.and_then(|id| sight.entitlements.get(&id));
+        planned_stages.push(stages::plan(conn, &situation, item, entitlement).await?);
+    }
+    let title = title(conn, &answers, &plan.items).await?;
+    let shown = planned_stages
+        .iter()
+        .map(|stages| stages.iter().map(|stage| (stage.name.clone(), stage.reason.clone())).collect())
+        .collect();
+    let basis = sight::basis(&sight);
+    Ok(Draft { prepared: Prepared { answers, title, plan, basis, stages: shown }, planned_stages, rules })
+}
+
+/// Whether the person decides here, holds a role or a SOX entitlement.
+pub(super) async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from role_holding where person = $1)
+               or exists (select from entitlement where owner = $1)
+               or exists (select from access_grant g join entitlement e on e.id = g.entitlement
+                           where g.person = $1 and g.ended_at is null and e.sox) as "privileged!""#,
+        person.0
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// One line for lists.
+pub(super) async fn title(
+    conn: &mut PgConnection,
+    answers: &Answers,
+    items: &[PlannedItem],
+) -> Result<String, RequestError> {
+    let name = match answers.subject() {
+        Some(subject) => people::find(conn, subject).await?.map(|person| person.display_name).unwrap_or_default(),
+        None => String::new(),
+    };
+    Ok(match answers {
+        Answers::Joiner(joiner) => format!("New joiner: {}", joiner.full_name()),
+        Answers::Leaver(leaver) if leaver.immediate => format!("Immediate leaver: {name}"),
+        Answers::Leaver(_) => format!("Leaver: {name}"),
+        Answers::Access(_) => {
+            let labels: Vec<&str> = items.iter().map(|item| item.label.as_str()).collect();
+            let more = labels.len().saturating_sub(2);
+            let first = labels.iter().take(2).copied().collect::<Vec<_>>().join(", ");
+            if more > 0 {
+                format!("Access for {name}: {first} and {more} more")
+            } else {
+                format!("Access for {name}: {first}")
+            }
+        }
+        Answers::PasswordReset(_) => format!("Password reset: {name}"),
+        Answers::Unlock(_) => format!("Unlock: {name}"),
+    })
+}
+
+async fn try_submit(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    ask: &Asked,
+) -> Result<RequestNumber, RequestError> {
+    let asker = asker(actor)?;
+    if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
+        return Ok(number);
+    }
+    let mut tx = pool.begin().await?;
+    let draft = draft(&mut tx, now, (asker, ask.kind, &ask.raw)).await?;
+    let by = permit(&mut tx, actor, &draft.prepared.answers).await?;
+    let subject = subject(&mut tx, now, &by, &draft.prepared).await?;
+    let number = RequestNumber(
+        sqlx::query_scalar!("update request_counter set last = last + 1 returning last").fetch_one(&mut *tx).await?,
+    );
+    hold(&mut tx, &super::subject(number)).await?;
+    let request = insert(&mut tx, now, (number, asker, subject), ask, &draft).await?;
+    record(&mut tx, now, &by, number, (&draft.prepared, subject)).await?;
+    let key = digest_key(&mut tx, request).await?;
+    for (ordinal, (item, stages)) in (1i32..).zip(draft.prepared.plan.items.iter().zip(&draft.planned_stages)) {
+        let id = ItemId::new();
+        write_item(
+            &mut tx,
+            now,
+            &by,
+            NewItem { number, request, id, ordinal, key: &key, basis: &draft.prepared.basis },
+            (item, stages),
+        )
+        .await?;
+    }
+    if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
+        sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
+    }
+    changes::unlock(&mut tx, request).await?;
+    notify::submitted(&mut tx, now, request).await?;
+    settle::settle(&mut tx, now, &by, request).await?;
+    tx.commit().await?;
+    metrics::counter!("tenure_requests_submitted_total", "kind" => ask.kind.as_str()).increment(1);
+    Ok(number)
+}
+
+/// Whom it is about; a joiner is made here, as expected.
+async fn subject(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    prepared: &Prepared,
+) -> Result<PersonId, RequestError> {
+    match &prepared.answers {
+        Answers::Joiner(joiner) => {
+            let person = new_person(joiner, &prepared.plan);
+            people::expect(conn, now, by, &person).await.map_err(super::people_error)
+        }
+        other => other.subject().ok_or(RequestError::Stale),
+    }
+}
+
+/// The joiner as a person: names as asked, mail as planned.
+pub(super) fn new_person(joiner: &joiner::Answers, plan: &Plan) -> NewPerson {
+    let mail = plan.items.first().and_then(|item| item.steps.first()).and_then(|step| step.difference.change("mail"));
+    NewPerson {
+        employee_number: joiner.employee_number.clone(),
+        given_name: joiner.given_name.clone(),
+        family_name: joiner.family_name.clone(),
+        display_name: joiner.full_name(),
+        kind: joiner.employment_type,
+        site: joiner.site.clone(),
+        department: joiner.department.clone(),
+        title: joiner.title.clone(),
+        manager: Some(joiner.manager),
+        first_day: joiner.start_on,
+        last_day: joiner.end_on,
+        mail: mail.and_then(|change| change.to.as_text()).map(str::to_owned),
+    }
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (number, asker, subject): (RequestNumber, PersonId, PersonId),
+    ask: &Asked,
+    draft: &Draft,
+) -> Result<RequestId, RequestError> {
+    let id = RequestId::new();
+    let prepared = &draft.prepared;
+    let level = draft.rules.service_levels.body.for_request(prepared.answers.route_kind());
+    let digest_key: [u8; 32] = rand::random();
+    sqlx::query!(
+        "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
+                              restricted, digest_key, respond_by, resolve_by)
+         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        id.0,
+        number.0,
+        ask.kind.as_str(),
+        prepared.title,
+        subject.0,
+        asker.0,
+        now,
+        serde_json::to_value(&prepared.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
+        ask.nonce,
+        level.priority,
+        prepared.answers.restricted(),
+        &digest_key[..],
+        now + level.respond_within(),
+        now + level.resolve_within(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    // Whoever asks and whom it is about decide nothing in it.
+    sqlx::query!(
+        "insert into request_role (request, person, role) values ($1, $2, 'party'), ($1, $3, 'party') on conflict do nothing",
+        id.0,
+        asker.0,
+        subject.0
+    )
+    .execute(&mut *conn)
+    .await?;
+    reserve(conn, (id, &draft.prepared.plan)).await?;
+    Ok(id)
+}
+
+/// Takes the plan's names; a violation means somebody else just took one, and everything is planned again.
+pub(super) async fn reserve(conn: &mut PgConnection, (request, plan): (RequestId, &Plan)) -> Result<(), sqlx::Error> {
+    let Some(system) = plan.items.iter().flat_map(|item| &item.steps).map(|step| &step.system).next() else {
+        return Ok(());
+    };
+    let names: BTreeSet<&(String, String)> = plan.names.iter().collect();
+    for (namespace, value) in names {
+        sqlx::query!(
+            "insert into reservation (system, namespace, value, request) values ($1, $2, $3, $4)",
+            system.0,
+            namespace,
+            value,
+            request.0
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn record(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    number: RequestNumber,
+    (prepared, subject): (&Prepared, PersonId),
+) -> Result<(), RequestError> {
+    let mut detail = Facts::default()
+        .plain("kind", prepared.answers.kind().as_str())
+        .plain("subject", subject.to_string())
+        .personal("title", prepared.title.clone());
+    let answers = serde_json::to_value(&prepared.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    if let Some(answers) = answers["answers"].as_object() {
+        for (name, value) in answers {
+            detail = detail.personal(&format!("answers.{name}"), crate::requests::fact(value));
+        }
+    }
+    append(conn, now, &Record { detail, ..Record::of_request(action::REQUEST_SUBMITTED, number.0, by.clone()) })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn digest_key(conn: &mut PgConnection, request: RequestId) -> Result<Vec<u8>, RequestError> {
+    sqlx::query_scalar!("select digest_key from request where id = $1", request.0)
+        .fetch_one(conn)
+        .await?
+        .ok_or_else(|| RequestError::Conflict("This request's personal data has been erased.".to_owned()))
+}
+
+/// Where a new item goes.
+pub(super) struct NewItem<'a> {
+    pub number: RequestNumber,
+    pub request: RequestId,
+    pub id: ItemId,
+    pub ordinal: i32,
+    pub key: &'a [u8],
+    pub basis: &'a serde_json::Value,
+}
+
+/// An item with its steps and stages; without stages it is approved as it is, which is what its route says.
+pub(super) async fn write_item(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    new: NewItem<'_>,
+    (item, stages): (&PlannedItem, &[stages::Planned]),
+) -> Result<(), RequestError> {
+    let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let digest = digest(new.key, &effect);
+    sqlx::query!(
+        "insert into item (id, request, ordinal, label, state, entitlement, sox, digest, effect, basis)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        new.id.0,
+        new.request.0,
+        new.ordinal,
+        item.label,
+        if stages.is_empty() { "approved" } else { "deciding" },
+        item.entitlement.map(|id| id.0),
+        item.sox,
+        digest,
+        effect,
+        new.basis,
+    )
+    .execute(&mut *conn)
+    .await?;
+    changes::write(conn, (new.request, new.id, 1), &item.steps).await?;
+    stages::write(conn, now, (new.id, 1), stages).await?;
+    planned(conn, now, by, (new.number, new.ordinal), (item, &digest, new.basis, stages.is_empty())).await
+}
+
+/// Says in evidence what an item amounts to, what from, and who is asked.
+pub(super) async fn planned(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (number, ordinal): (RequestNumber, i32),
+    (item, digest, basis, without_stage): (&PlannedItem, &str, &serde_json::Value, bool),
+) -> Result<(), RequestError> {
+    let detail = Facts::default()
+        .personal("label", item.label.clone())
+        .plain("steps", Value::Number(i64::try_from(item.steps.len()).unwrap_or(i64::MAX)))
+        .plain("sox", item.sox)
+        .plain("without_stage", without_stage)
+        .plain("basis", basis.to_string());
+    let record = Record {
+        item: Some(ordinal),
+        plan_digest: Some(digest.to_owned()),
+        detail,
+        ..Record::of_request(action::ITEM_PLANNED, number.0, by.clone())
+    };
+    append(conn, now, &record).await?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The worker: does approved steps, keeps the mirror, ends what is due, sends mail, delivers secrets.
+//!
+//! One loop takes due steps and performs as many side by side as configured; everything periodic stands in one table
+//! ([`routines::TABLE`]). Any number of workers may run against one PostgreSQL: steps are leased row by row, routines by a
+//! row each. Stopping lets what has begun come to its end.
+
+mod routines;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::changes::secret::Vault;
+use crate::clock::Clock;
+use crate::config::{Config, MailConfig, TargetConfig};
+use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
+use crate::target::{Connector, SystemKey};
+
+/// Everything that the worker's tasks share.
+pub struct Worker {
+    pub(crate) pool: PgPool,
+    pub(crate) clock: Clock,
+    /// Names this process in leases and records.
+    pub(crate) name: String,
+    pub(crate) vault: Vault,
+    pub(crate) connectors: BTreeMap<String, Arc<dyn Connector>>,
+    pub(crate) mail: Option<MailConfig>,
+    pub(crate) concurrency: usize,
+    pub(crate) lease_seconds: i32,
+}
+
+impl Worker {
+    /// A worker as configured.
+    ///
+    /// # Errors
+    /// Where its key file is missing, readable by others, or not a key.
+    pub fn new(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
+        let key_file = config.worker.key_file.as_ref().ok_or_else(|| {
+            anyhow::anyhow!("worker.key_file is not set: make one with `tenure worker-key FILE` and name it")
+        })?;
+        let vault = Vault::from_hex(&crate::config::read_secret(key_file)?)?;
+        Ok(Self {
+            pool,
+            clock,
+            name: format!("{}-{}", std::process::id(), hex::encode(rand::random::<[u8; 3]>())),
+            vault,
+            connectors: connectors(config),
+            mail: config.mail.clone(),
+            concurrency: config.worker.concurrency.max(1),
+            lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(10),
+        })
+    }
+
+    /// Works until told to stop, then finishes what has begun.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        tracing::info!(worker = %self.name, systems = self.connectors.len(), "worker started");
+        for routine in routines::TABLE {
+            let (worker, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move { routines::repeat(&worker, routine, &stop).await });
+        }
+        for connector in self.connectors.values() {
+            let (worker, stop, connector) = (self.clone(), stop.clone(), connector.clone());
+            tasks.spawn(async move { routines::mirror(&worker, connector.as_ref(), &stop).await });
+        }
+        steps::work(&self, &stop).await;
+        tasks.close();
+        if tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.is_err() {
+            tracing::warn!(worker = %self.name, "a periodic task did not end in time; its lease will run out");
+        }
+        routines::release(&self).await;
+        tracing::info!(worker = %self.name, "worker stopped");
+    }
+}
+
+/// The connectors as configured, by system.
+pub fn connectors(config: &Config) -> BTreeMap<String, Arc<dyn Connector>> {
+    config
+        .target
+        .iter()
+        .map(|target| match target {
+            TargetConfig::Ad(ad) => {
+                let connector: Arc<dyn Connector> = Arc::new(AdConnector::new(ad_settings(ad)));
+                (ad.key.clone(), connector)
+            }
+        })
+        .collect()
+}
+
+/// One directory's settings as its connector takes them.
+pub fn ad_settings(ad: &crate::config::AdTargetConfig) -> AdSettings {
+    AdSettings {
+        urls: ad.urls.clone(),
+        bind_dn: ad.bind_dn.clone(),
+        password: BindPassword::File(ad.password_file.clone()),
+        ca_file: ad.ca_file.clone(),
+        correlation_attribute: ad.correlation_attribute.clone(),
+        observe_only: ad.observe_only,
+        ..AdSettings::new(SystemKey(ad.key.clone()), String::new(), ad.base_dn.clone())
+    }
+}

@@ -1,0 +1,183 @@
+//! A target system in memory, for tests of the worker alone: it keeps objects, counts writes, and fails as told.
+//! The real directory has its own suite.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tenure::target::{
+    Address, Batch, Capability, Connector, Difference, Fault, Kind, Native, Presence, Resource, Secrets, Seen, Server,
+    State, SystemKey, Value,
+};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// What the next write does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Refuses before anything is changed; will be tried again.
+    Busy,
+    /// The connection breaks before it is sent.
+    LostBefore,
+    /// It is done, and the answer is lost.
+    LostAfter,
+    /// Refused for good.
+    Refuse,
+}
+
+#[derive(Default)]
+struct Inside {
+    objects: BTreeMap<Uuid, State>,
+    made: BTreeMap<Uuid, Uuid>,
+    members: BTreeMap<(Uuid, Uuid), ()>,
+    script: VecDeque<Next>,
+    writes: usize,
+    passwords: Vec<String>,
+    down: bool,
+}
+
+pub struct Scripted {
+    system: SystemKey,
+    inside: Mutex<Inside>,
+}
+
+impl Scripted {
+    pub fn new(system: &str) -> Self {
+        Self { system: SystemKey(system.to_owned()), inside: Mutex::default() }
+    }
+
+    pub fn script(&self, next: impl IntoIterator<Item = Next>) {
+        self.inside.lock().unwrap().script.extend(next);
+    }
+
+    pub fn down(&self, down: bool) {
+        self.inside.lock().unwrap().down = down;
+    }
+
+    pub fn put(&self, id: Uuid, state: State) {
+        self.inside.lock().unwrap().objects.insert(id, state);
+    }
+
+    pub fn edit(&self, id: Uuid, attribute: &str, value: Value) {
+        self.inside.lock().unwrap().objects.get_mut(&id).unwrap().0.insert(attribute.to_owned(), value);
+    }
+
+    pub fn object(&self, id: Uuid) -> Option<State> {
+        self.inside.lock().unwrap().objects.get(&id).cloned()
+    }
+
+    pub fn objects(&self) -> usize {
+        self.inside.lock().unwrap().objects.len()
+    }
+
+    pub fn is_member(&self, group: Uuid, member: Uuid) -> bool {
+        self.inside.lock().unwrap().members.contains_key(&(group, member))
+    }
+
+    /// Writes that really changed something.
+    pub fn writes(&self) -> usize {
+        self.inside.lock().unwrap().writes
+    }
+
+    pub fn passwords(&self) -> Vec<String> {
+        self.inside.lock().unwrap().passwords.clone()
+    }
+}
+
+impl Inside {
+    fn write(&mut self, what: &Resource, step: &Difference, secrets: &Secrets) {
+        match what.address {
+            Address::Member { group, member } => {
+                let changed = match step.presence {
+                    Some((_, Presence::Present)) => self.members.insert((group, member), ()).is_none(),
+                    _ => self.members.remove(&(group, member)).is_some(),
+                };
+                self.writes += usize::from(changed);
+            }
+            Address::New { correlation } => {
+                let id = *self.made.entry(correlation).or_insert_with(Uuid::now_v7);
+                self.set(id, step, secrets);
+            }
+            Address::Native(id) => self.set(id, step, secrets),
+        }
+    }
+
+    fn set(&mut self, id: Uuid, step: &Difference, secrets: &Secrets) {
+        let state = self.objects.entry(id).or_default();
+        let before = state.clone();
+        for change in &step.changes {
+            if change.to == Value::SEALED {
+                self.passwords.push(secrets.password.as_ref().expect("a password for a sealed change").to_string());
+            } else {
+                state.0.insert(change.attribute.clone(), change.to.clone());
+            }
+        }
+        self.writes += usize::from(*state != before);
+    }
+}
+
+#[async_trait]
+impl Connector for Scripted {
+    fn system(&self) -> &SystemKey {
+        &self.system
+    }
+
+    fn capabilities(&self) -> &'static [Capability] {
+        &[
+            Capability { kind: Kind::User, writable: &[], unreadable: &["password"], unguarded: &[] },
+            Capability { kind: Kind::Membership, writable: &[], unreadable: &[], unguarded: &[] },
+        ]
+    }
+
+    async fn server(&self, _: Option<&Server>, _: Option<(&Resource, &State)>) -> Result<Server, Fault> {
+        if self.inside.lock().unwrap().down {
+            return Err(Fault::Retry { after: Some(std::time::Duration::ZERO), why: "down".to_owned() });
+        }
+        Ok(Server { url: "memory:".to_owned(), name: "memory".to_owned() })
+    }
+
+    async fn observe(&self, _: &Server, what: &Resource) -> Result<Option<Seen>, Fault> {
+        let inside = self.inside.lock().unwrap();
+        let found = match what.address {
+            Address::New { correlation } => {
+                inside.made.get(&correlation).map(|id| (Some(*id), inside.objects[id].clone()))
+            }
+            Address::Native(id) => inside.objects.get(&id).map(|state| (Some(id), state.clone())),
+            Address::Member { group, member } => {
+                inside.members.get(&(group, member)).map(|()| (None, State::default()))
+            }
+        };
+        Ok(found.map(|(id, state)| Seen { id, state, native: Native::default() }))
+    }
+
+    async fn ensure(&self, _: &Server, what: &Resource, step: &Difference, secrets: &Secrets) -> Result<Native, Fault> {
+        let mut inside = self.inside.lock().unwrap();
+        match inside.script.pop_front() {
+            None => inside.write(what, step, secrets),
+            Some(Next::Busy) => {
+                return Err(Fault::Retry { after: Some(std::time::Duration::ZERO), why: "busy".to_owned() });
+            }
+            Some(Next::LostBefore) => return Err(Fault::Unknown { why: "lost".to_owned() }),
+            Some(Next::LostAfter) => {
+                inside.write(what, step, secrets);
+                return Err(Fault::Unknown { why: "lost".to_owned() });
+            }
+            Some(Next::Refuse) => {
+                return Err(Fault::Refused { why: "not allowed".to_owned(), attribute: Some("title".to_owned()) });
+            }
+        }
+        Ok(Native { usn: Some(inside.writes.to_string()), ..Native::default() })
+    }
+
+    async fn new_password(&self, _: &Server) -> Result<Zeroizing<String>, Fault> {
+        Ok(Zeroizing::new(format!("Secret-{}", Uuid::now_v7())))
+    }
+
+    async fn changes(&self, _: Option<&[u8]>) -> Result<Batch, Fault> {
+        Err(Fault::Retry { after: None, why: "no feed".to_owned() })
+    }
+
+    async fn all_ids(&self) -> Result<Vec<Uuid>, Fault> {
+        Ok(self.inside.lock().unwrap().objects.keys().copied().collect())
+    }
+}
