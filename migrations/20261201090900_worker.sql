@@ -11,3 +11,11 @@ create table routine (
     failure text,
     runs bigint not null default 0
 );
+
+-- Workers alive: what the system page and the banner show.
+create table worker_heartbeat (
+    worker text primary key,
+    started_at timestamptz not null default now(),
+    beat_at timestamptz not null default now(),
+    version text not null
+);

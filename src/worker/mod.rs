@@ -64,6 +64,10 @@ impl Worker {
             let (worker, stop) = (self.clone(), stop.clone());
             tasks.spawn(async move { routines::repeat(&worker, routine, &stop).await });
         }
+        {
+            let (worker, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move { routines::beat(&worker, &stop).await });
+        }
         for connector in self.connectors.values() {
             let (worker, stop, connector) = (self.clone(), stop.clone(), connector.clone());
             tasks.spawn(async move { routines::mirror(&worker, connector.as_ref(), &stop).await });

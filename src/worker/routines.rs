@@ -166,6 +166,29 @@ async fn look(worker: &Worker, connector: &dyn Connector) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Says every few seconds that this worker lives; what has been silent for a day is forgotten.
+pub(super) async fn beat(worker: &Worker, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let beaten = sqlx::query!(
+            "insert into worker_heartbeat (worker, version) values ($1, $2) on conflict (worker) do update set beat_at = now()",
+            worker.name,
+            env!("CARGO_PKG_VERSION")
+        )
+        .execute(&worker.pool)
+        .await;
+        if beaten.is_ok() {
+            let old = sqlx::query!("delete from worker_heartbeat where beat_at < now() - interval '1 day'");
+            drop(old.execute(&worker.pool).await);
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(seconds(5)) => {}
+        }
+    }
+    let gone = sqlx::query!("delete from worker_heartbeat where worker = $1", worker.name).execute(&worker.pool).await;
+    drop(gone);
+}
+
 /// Gives up every lease of this worker, so that another need not wait for them to run out.
 pub(super) async fn release(worker: &Worker) {
     let released = sqlx::query!("update routine set lease_until = null where worker = $1", worker.name)
