@@ -68,7 +68,14 @@ impl Bench {
             .collect();
         tenure::changes::write(&mut conn, (request, item, 1), &steps).await.unwrap();
         tenure::changes::unlock(&mut conn, request).await.unwrap();
-        Self { pool, owner, target: Scripted::new(SYSTEM), vault: Vault::from_hex(&Vault::generate()).unwrap(), request, item }
+        Self {
+            pool,
+            owner,
+            target: Scripted::new(SYSTEM),
+            vault: Vault::from_hex(&Vault::generate()).unwrap(),
+            request,
+            item,
+        }
     }
 
     async fn lease(&self) -> Option<Leased> {
@@ -392,7 +399,10 @@ async fn workers_side_by_side_do_each_step_once(options: PgPoolOptions, connect:
 }
 
 #[sqlx::test(migrator = "tenure::db::MIGRATOR")]
-async fn evidence_and_decisions_cannot_be_changed_by_the_application(options: PgPoolOptions, connect: PgConnectOptions) {
+async fn evidence_and_decisions_cannot_be_changed_by_the_application(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
     let bench = Bench::new(options, connect, &[create()]).await;
     bench.work().await;
     for statement in [
