@@ -119,11 +119,11 @@ impl AccountPage {
             .suggestions(self.delegate_suggestions.clone())
             .error(&self.errors)
     }
-    fn from_field(&self) -> DateField {
+    fn first_day_field(&self) -> DateField {
         let [day, month, year] = &self.from;
         DateField::new("from", "First day").typed(day, month, year).error(&self.errors)
     }
-    fn until_field(&self) -> DateField {
+    fn last_day_field(&self) -> DateField {
         let [day, month, year] = &self.until;
         DateField::new("until", "Last day").typed(day, month, year).error(&self.errors)
     }

@@ -43,7 +43,7 @@ fn made(name: &'static str, content_type: &'static str, bytes: &'static [u8]) ->
     Asset { name, content_type, bytes, version }
 }
 
-/// A stylesheet without comments, and without blanks where they mean nothing: after `{ } ; , :` and before `{ }`. Text
+/// A stylesheet without comments, and without blanks where they mean nothing: after `{ } ; , : >` and before `{ } >`. Text
 /// in quotes stays as it is. So the file can be written for people and is still small.
 fn squeezed(css: &[u8]) -> Vec<u8> {
     let css = String::from_utf8_lossy(css);
@@ -67,8 +67,8 @@ fn squeezed(css: &[u8]) -> Vec<u8> {
                 }
             }
             None if c.is_whitespace() => {
-                let needed = !out.is_empty() && !out.ends_with(['{', '}', ';', ',', ':', ' ']);
-                if needed && !matches!(rest.peek(), Some('{' | '}')) {
+                let needed = !out.is_empty() && !out.ends_with(['{', '}', ';', ',', ':', '>', ' ']);
+                if needed && !matches!(rest.peek(), Some('{' | '}' | '>')) {
                     out.push(' ');
                 }
             }

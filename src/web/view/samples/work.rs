@@ -178,12 +178,12 @@ fn history() -> Vec<Sample> {
             Fact::new("By", "worker tenure-1").also("attempt 1, lease 30 s"),
             Fact::new("Asked by", "Maria Keller").href("/people/1"),
             Fact::new("Decided by", "Ravi Menon, 11:20"),
-            Fact::code("Digest", &"9f2c".repeat(16)),
+            Fact::code("Digest", "9f2c".repeat(16)),
         ]),
         proof_facts: Facts(vec![
             Fact::code("Sequence", "6"),
             Fact::code("Version", "1"),
-            Fact::code("Commitment", &"c07b".repeat(16)),
+            Fact::code("Commitment", "c07b".repeat(16)),
         ]),
         related: vec![
             (clock(21), Link::new("intent", "/history/2")),
