@@ -25,6 +25,7 @@ pub mod adoption;
 pub mod approval;
 pub mod assets;
 pub mod catalogue;
+pub mod chooser;
 pub mod draft;
 pub mod errors;
 pub mod forms;

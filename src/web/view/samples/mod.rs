@@ -4,6 +4,8 @@
 
 mod company;
 mod forms;
+mod letters;
+mod own;
 mod pages;
 mod people;
 mod work;
@@ -23,7 +25,7 @@ fn page(name: &'static str, template: &impl Template) -> Sample {
 }
 
 fn all() -> Vec<Sample> {
-    [pages::all(), forms::all(), work::all(), people::all(), fragments()].concat()
+    [pages::all(), own::all(), forms::all(), work::all(), letters::all(), people::all(), fragments()].concat()
 }
 
 /// The pieces that scripts fetch; each has its text without a script too.
