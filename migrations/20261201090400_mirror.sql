@@ -12,6 +12,8 @@ create table mirror_cursor (
     looked_at timestamptz,
     -- When ids were last compared in full, which finds deletions that the feed does not show.
     compared_at timestamptz,
+    -- When the whole directory was last read from its beginning.
+    swept_at timestamptz,
     -- When links to persons were last looked for.
     adopted_at timestamptz,
     failing_since timestamptz,

@@ -23,6 +23,9 @@ pub async fn apply(conn: &mut PgConnection, system: &SystemKey, batch: &Batch) -
 /// Keeps an account or a group as a connector just saw it: from the feed, or from a step's own look afterwards.
 /// Memberships have [`saw_membership`].
 ///
+/// A step's look may be settled after the feed has told something newer of the same object: on one server the object's own
+/// change number decides, and the older sighting is dropped.
+///
 /// # Errors
 /// Where the database refuses.
 pub async fn saw(
@@ -75,7 +78,9 @@ async fn account(
                 enabled = excluded.enabled, locked = excluded.locked, protected = excluded.protected,
                 must_change_password = excluded.must_change_password, password_set_at = excluded.password_set_at,
                 expires_at = excluded.expires_at, last_sign_in_at = excluded.last_sign_in_at,
-                attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null",
+                attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null
+          where account.native->>'server' is distinct from excluded.native->>'server' or account.gone_at is not null
+             or coalesce((account.native->>'usn')::bigint <= (excluded.native->>'usn')::bigint, true)",
         system.0,
         id,
         name(state, ["sAMAccountName", "userPrincipalName", "cn"]),
@@ -111,7 +116,9 @@ async fn group(
          values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (system, native_id) do update
             set name = excluded.name, description = excluded.description, dn = excluded.dn,
-                attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null",
+                attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null
+          where directory_group.native->>'server' is distinct from excluded.native->>'server' or directory_group.gone_at is not null
+             or coalesce((directory_group.native->>'usn')::bigint <= (excluded.native->>'usn')::bigint, true)",
         system.0,
         id,
         name(state, ["name", "sAMAccountName", "dn"]),

@@ -32,7 +32,8 @@ pub async fn compare(pool: &PgPool, connector: &dyn Connector) -> Result<Compare
     apply::gone(&mut tx, system, &gone).await?;
     sqlx::query!(
         "update mirror_cursor
-            set compared_at = now(), position = position + $2, cursor = case when $3 then null else cursor end
+            set compared_at = now(), position = position + $2,
+                cursor = case when $3 or swept_at < now() - interval '1 day' then null else cursor end
           where system = $1",
         system.0,
         i64::from(!gone.is_empty()),

@@ -8,7 +8,7 @@
 //!
 //! A feed does not show everything (deletions are hidden from a plain service account), so ids are compared in full every
 //! ten minutes and after the first sweep: what the target no longer has is marked gone, what the mirror has missed begins a new
-//! sweep. Rows are never deleted: an account that is gone was somebody's, and records speak of it.
+//! sweep. Once a day a sweep is made anyway: it mends what a lost race between a step's look and the feed may have left. Rows are never deleted: an account that is gone was somebody's, and records speak of it.
 //!
 //! Whose an account is ([`adoption`]): a request of ours says so, rules find out (employee number, mail, name), or
 //! a person says it by hand; what nobody can say is listed. The mirror is never written from a plan or a form: what a step did
@@ -149,7 +149,8 @@ async fn take_in(pool: &PgPool, system: &SystemKey, standing: &Standing, batch: 
     let mut tx = pool.begin().await?;
     let fence = sqlx::query!(
         "update mirror_cursor
-            set cursor = $3, server = $4, position = position + $5, looked_at = now(), failure = null, failing_since = null
+            set cursor = $3, server = $4, position = position + $5, looked_at = now(), failure = null, failing_since = null,
+                swept_at = case when cursor is null then now() else swept_at end
           where system = $1 and position = $2",
         system.0,
         standing.position,

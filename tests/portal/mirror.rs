@@ -10,7 +10,7 @@ use tenure::evidence::By;
 use tenure::ids::PersonId;
 use tenure::mirror::adoption::Rule;
 use tenure::mirror::linking::{self, Kind as Whose, Link};
-use tenure::mirror::{Refreshed, look, refresh};
+use tenure::mirror::{Refreshed, look, refresh, saw};
 use tenure::target::*;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -205,6 +205,26 @@ async fn a_piece_is_taken_in_once_whoever_brings_it(pool: PgPool) {
     second.expect("refreshed");
     assert!((1..=2).contains(&position), "one after another, or one of them thrown away");
     assert_eq!(members(&pool, all).await, [lan]);
+}
+
+#[sqlx::test]
+async fn an_older_look_does_not_undo_what_the_feed_told(pool: PgPool) {
+    system(&pool).await;
+    let (id, system) = (Uuid::from_u128(1), SystemKey(SYSTEM.into()));
+    let native = |usn: &str| Native { server: Some("dc1".into()), usn: Some(usn.into()), ..Native::default() };
+    let state =
+        |title: &str| State([("sAMAccountName".to_owned(), "lan".into()), ("title".to_owned(), title.into())].into());
+    let mut conn = pool.acquire().await.expect("a connection");
+    for (title, usn, kept) in [("Clerk", "99", "Clerk"), ("Lead", "101", "Lead"), ("Clerk", "100", "Lead")] {
+        saw(&mut conn, &system, Kind::User, id, &state(title), &native(usn)).await.expect("kept");
+        let account = look::account(&mut conn, SYSTEM, id).await.expect("answered").expect("there");
+        assert_eq!(account.state.get("title"), &Value::text(kept));
+    }
+    // Another server counts by itself.
+    let other = Native { server: Some("dc2".into()), ..native("7") };
+    saw(&mut conn, &system, Kind::User, id, &state("Head"), &other).await.expect("kept");
+    let account = look::account(&mut conn, SYSTEM, id).await.expect("answered").expect("there");
+    assert_eq!(account.state.get("title"), &Value::text("Head"));
 }
 
 #[sqlx::test]
