@@ -25,12 +25,16 @@ answers() { (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; }
 # Who listens on an address, for messages; empty where it cannot be told.
 listener() { ss -Hltnp "sport = :$2" 2>/dev/null | grep -F -e "$1:$2 " -e "0.0.0.0:$2 " -e "*:$2 " | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1, process \2/p' | head -n 1; }
 
-# Refuses to go on where ADDRESS:PORT is taken by somebody else.
+# need_free ADDRESS PORT WHO WAY_OUT…: refuses to go on where somebody else listens.
 need_free() {
     answers "$1" "$2" || return 0
     local who
     who=$(listener "$1" "$2")
     die "$1:$2 is taken${who:+ by $who}; $3 wants to listen there." "${@:4}"
+}
+lab_needs_free() {
+    need_free "$LAB_ADDRESS" "$1" "$2" "Is the same lab running from another clone? Stop it there: scripts/lab down $LAB" \
+        "Or make this one on another address: scripts/lab reset $LAB; TENURE_LAB_ADDRESS=127.0.0.31 scripts/lab up $LAB"
 }
 
 # A process is known by its pid and its start time, so that a pid given to somebody else meanwhile is never signalled.
@@ -67,10 +71,11 @@ lab_places() {
     bench) LAB_ADDRESS=127.0.0.13 ;;
     *) die "there is no lab called '$LAB'." "Instances: demo, test, bench." ;;
     esac
-    LAB_ADDRESS=${TENURE_LAB_ADDRESS:-$LAB_ADDRESS}
     LAB_DATABASE_PORT=15432
     LAB_MAIL_PORT=2525
     LAB_DATA=$ROOT/.lab/$LAB
+    # The address is in certificates and settings: data that exist keep theirs.
+    if [ -s "$LAB_DATA/address" ]; then read -r LAB_ADDRESS <"$LAB_DATA/address"; else LAB_ADDRESS=${TENURE_LAB_ADDRESS:-$LAB_ADDRESS}; fi
 }
 
 # The demo's data outlives a restart of the machine; tests and measurements live in memory where there is enough.
@@ -85,6 +90,7 @@ lab_make_place() {
         place=$(mktemp -d "$base/tenure-lab-$LAB.XXXXXX")
         chmod 755 "$place"
         printf '%s\n' "$ROOT" >"$place/clone"
+        printf '%s\n' "$LAB_ADDRESS" >"$place/address"
         ln -sfn "$place" "$LAB_DATA"
     fi
     install -d -m 700 "$LAB_DATA/secrets"

@@ -55,12 +55,15 @@ directory_make() {
 
 directory_answers() { LDAPTLS_CACERT=$LAB_DATA/ca.pem ldapsearch -x -o nettimeout=3 -H "ldaps://$LAB_ADDRESS" -b '' -s base dnsHostName; }
 
-directory_start() {
+directory_needs_free() {
     running "$LAB_DATA/directory.pid" && return 0
     local port
-    for port in $DIRECTORY_PORTS; do
-        need_free "$LAB_ADDRESS" "$port" "the lab's domain controller" "Is the same lab running from another clone? Stop it there: scripts/lab down $LAB" "or give this one another address: TENURE_LAB_ADDRESS=127.0.0.31"
-    done
+    for port in $DIRECTORY_PORTS; do lab_needs_free "$port" "the lab's domain controller"; done
+}
+
+directory_start() {
+    running "$LAB_DATA/directory.pid" && return 0
+    directory_needs_free
     setsid samba -s "$LAB_PLACE/directory/etc/smb.conf" -F -M prefork </dev/null >"$LAB_DATA/directory.log" 2>&1 9>&- &
     note_process "$LAB_DATA/directory.pid" $!
     wait_for 60 directory_answers || { tail -n 5 "$LAB_DATA/directory.log" "$LAB_DATA/directory/samba.log" >&2; die "the domain controller did not answer within a minute (logs: $LAB_DATA/directory.log, $LAB_DATA/directory/samba.log)."; }

@@ -2,7 +2,7 @@
 
 mail_up() {
     running "$LAB_DATA/mail.pid" && return 0
-    need_free "$LAB_ADDRESS" "$LAB_MAIL_PORT" "the lab's mail server" "Give this lab another address: TENURE_LAB_ADDRESS=127.0.0.31"
+    lab_needs_free "$LAB_MAIL_PORT" "the lab's mail server"
     setsid /usr/bin/python3 "$ROOT/lab/mail.py" "$LAB_ADDRESS" "$LAB_MAIL_PORT" "$LAB_DATA/mail" \
         </dev/null >"$LAB_DATA/mail.log" 2>&1 9>&- &
     note_process "$LAB_DATA/mail.pid" $!

@@ -57,7 +57,7 @@ CONF
 
 postgres_start() {
     postgres_running && return 0
-    need_free "$LAB_ADDRESS" "$LAB_DATABASE_PORT" "the lab's PostgreSQL" "Is the same lab running from another clone? Stop it there: scripts/lab down $LAB" "or give this one another address: TENURE_LAB_ADDRESS=127.0.0.31"
+    lab_needs_free "$LAB_DATABASE_PORT" "the lab's PostgreSQL"
     as_postgres "$(postgres_bin)/pg_ctl" -s -w -t 60 -D "$LAB_PLACE/postgres" -l "$LAB_PLACE/postgres/server.log" start >/dev/null 9>&- ||
         { tail -n 5 "$LAB_DATA/postgres/server.log" >&2; die "PostgreSQL did not start (log: $LAB_DATA/postgres/server.log)."; }
 }
