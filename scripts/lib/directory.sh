@@ -1,4 +1,5 @@
 # A genuine Active Directory domain controller (Samba) for corp.example.com, on the lab's own address, filled with the company.
+# LAB_INTERFACES: where it listens, if not on a loopback address of its own.
 
 DIRECTORY_BASE='DC=corp,DC=example,DC=com'
 DIRECTORY_PORTS='88 389 464 636 3268 3269'
@@ -30,7 +31,7 @@ directory_make() {
     for name in administrator svc-tenure; do (umask 077 && printf 'Lab-%s' "$(secret)" >"$secrets/$name"); done
     samba-tool domain provision --targetdir="$place" --realm=CORP.EXAMPLE.COM --domain=CORP --server-role=dc \
         --dns-backend=SAMBA_INTERNAL --adminpass="$(cat "$secrets/administrator")" --host-name=dc1 --host-ip="$LAB_ADDRESS" \
-        --option="interfaces=$LAB_ADDRESS/8" --option="bind interfaces only=yes" >"$LAB_DATA/provision.log" 2>&1 ||
+        --option="interfaces=${LAB_INTERFACES:-$LAB_ADDRESS/8}" --option="bind interfaces only=yes" >"$LAB_DATA/provision.log" 2>&1 ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the domain could not be made (log: $LAB_DATA/provision.log)."; }
     directory_certificates
     sed -i "/^\[global\]/a\\
