@@ -5,12 +5,12 @@ create table outbox (
     id uuid primary key,
     person uuid references person (id),
     address text not null,
-    -- submitted, please_decide, decided, done, needs_person
+    -- submitted, please_decide, decided, done, failed
     template text not null,
     request bigint,
     subject text not null,
-    text_body text not null,
-    html_body text not null,
+    -- What the templates are filled from; the mail itself is made when it is sent.
+    letter jsonb not null,
     -- RFC 5322 Message-ID; and the thread's first, for References.
     message_id text not null unique,
     thread_id text,

@@ -52,6 +52,9 @@ pub mod mail;
 /// Asking and deciding.
 pub mod requests;
 
+/// The demo company.
+pub mod seed;
+
 /// The loop that does steps, and everything periodic.
 pub mod worker;
 

@@ -266,7 +266,8 @@ fn ascii(text: &str) -> String {
             'Ö' | 'Ø' => latin.push_str("Oe"),
             'Ü' => latin.push_str("Ue"),
             'Å' => latin.push_str("Aa"),
-            other => latin.push_str(deunicode::deunicode_char(other).unwrap_or_default()),
+            // What it cannot write it gives as “[?]”: nothing, for a name.
+            other => latin.push_str(deunicode::deunicode_char(other).filter(|text| *text != "[?]").unwrap_or_default()),
         }
     }
     latin.trim().to_owned()

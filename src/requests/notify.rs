@@ -5,7 +5,9 @@ use sqlx::PgConnection;
 
 use super::RequestError;
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
+use crate::mail::letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
 use crate::mail::{self, Message};
+use crate::target::{Difference, Presence};
 
 struct About {
     number: RequestNumber,
@@ -13,13 +15,25 @@ struct About {
     asked_by: Option<PersonId>,
     asked_by_name: Option<String>,
     assignee: Option<PersonId>,
+    resolve_by: Option<DateTime<Utc>>,
+}
+
+impl About {
+    fn frame(&self, path: &str) -> MailFrame {
+        MailFrame {
+            number: self.number.to_string(),
+            title: self.title.clone(),
+            url: format!("/requests/{}{path}", self.number.0),
+            ..MailFrame::default()
+        }
+    }
 }
 
 async fn about(conn: &mut PgConnection, request: RequestId) -> Result<About, sqlx::Error> {
     sqlx::query_as!(
         About,
         r#"select r.number as "number: RequestNumber", r.title, r.asked_by as "asked_by: PersonId",
-                  a.display_name as "asked_by_name?", r.assignee as "assignee: PersonId"
+                  a.display_name as "asked_by_name?", r.assignee as "assignee: PersonId", r.resolve_by
              from request r left join person a on a.id = r.asked_by where r.id = $1"#,
         request.0
     )
@@ -34,22 +48,33 @@ pub(super) async fn submitted(
     request: RequestId,
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
-    if let Some(asker) = about.asked_by {
-        mail::enqueue(conn, now, &Message::Submitted { number: about.number, title: about.title }, asker).await?;
-    }
-    let items = sqlx::query_scalar!(
-        r#"select id as "id: ItemId" from item where request = $1 and state = 'deciding' order by ordinal"#,
+    let items = sqlx::query!(
+        r#"select i.id as "id: ItemId", i.label, i.state, s.name as "stage?"
+             from item i left join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
+            where i.request = $1 order by i.ordinal"#,
         request.0
     )
     .fetch_all(&mut *conn)
     .await?;
-    for item in items {
-        please_decide(conn, now, request, item).await?;
+    if let Some(asker) = about.asked_by {
+        let lines = items
+            .iter()
+            .map(|item| match &item.stage {
+                Some(stage) => format!("{}: decided by {}", item.label, stage.to_lowercase()),
+                None => format!("{}: needs no decision", item.label),
+            })
+            .collect();
+        let expected = about.resolve_by.map_or_else(String::new, |at| at.format("%A %-d %B %Y").to_string());
+        let letter = Submitted { frame: about.frame(""), items: lines, expected };
+        mail::enqueue(conn, now, about.number, Message::Submitted(letter), asker).await?;
+    }
+    for item in items.iter().filter(|item| item.state == "deciding") {
+        please_decide(conn, now, request, item.id).await?;
     }
     Ok(())
 }
 
-/// Whoever the item's open stage asks.
+/// Whoever the item's open stage asks, and whoever stands in for them.
 pub(super) async fn please_decide(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -58,40 +83,71 @@ pub(super) async fn please_decide(
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
     let asked = sqlx::query!(
-        r#"select a.person as "person!: PersonId", i.ordinal, i.label, s.reason
+        r#"select a.person as "person!: PersonId", f.display_name as "on_behalf?", i.ordinal, i.label, s.reason
              from item i
              join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
              cross join lateral (
-                 select d.person from stage_decider d where d.stage = s.id
+                 select d.person, null::uuid as other from stage_decider d where d.stage = s.id
                   union
-                 select h.person from role_holding h where h.role = s.role and s.role in ('desk', 'security', 'desk_lead')
+                 select h.person, null from role_holding h where h.role = s.role and s.role in ('desk', 'security', 'desk_lead')
                   union
-                 select g.delegate from stage_decider d join delegation g on g.person = d.person and g.ended_at is null
+                 select g.delegate, d.person from stage_decider d join delegation g on g.person = d.person and g.ended_at is null
                   where d.stage = s.id and $2::timestamptz::date between g.from_day and g.last_day
              ) a
+             left join person f on f.id = a.other
             where i.id = $1
               and not exists (select from request_role p
-                               where p.request = i.request and p.person = a.person and p.role = 'party')"#,
+                               where p.request = i.request and p.person in (a.person, a.other) and p.role = 'party')"#,
         item.0,
         now
     )
     .fetch_all(&mut *conn)
     .await?;
+    let changes = changes(conn, item).await?;
     for row in asked {
-        let message = Message::PleaseDecide {
-            number: about.number,
-            title: about.title.clone(),
-            item: row.ordinal,
-            label: row.label,
-            reason: row.reason,
+        let letter = PleaseDecide {
+            frame: about.frame(&format!("/items/{}/decision", row.ordinal)),
+            item: row.label,
             asked_by: about.asked_by_name.clone().unwrap_or_default(),
+            why: row.reason,
+            on_behalf: row.on_behalf.unwrap_or_default(),
+            changes: changes.clone(),
+            reason: String::new(),
+            due: String::new(),
         };
-        mail::enqueue(conn, now, &message, row.person).await?;
+        mail::enqueue(conn, now, about.number, Message::PleaseDecide(letter), row.person).await?;
     }
     Ok(())
 }
 
-/// The requester: an item was approved, rejected or sent back.
+/// What an item's plan would change, a line a step; the exact values stand on the page, behind sign-in.
+async fn changes(conn: &mut PgConnection, item: ItemId) -> Result<Vec<String>, sqlx::Error> {
+    let steps = sqlx::query!(
+        r#"select s.label, s.kind, s.difference as "difference: sqlx::types::Json<Difference>"
+             from step s join item i on i.id = s.item and i.plan_number = s.plan_number
+            where s.item = $1 and s.state <> 'superseded' order by s.ordinal"#,
+        item.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(steps
+        .into_iter()
+        .map(|step| {
+            let kind = if step.kind == "user" { "account" } else { step.kind.as_str() };
+            match step.difference.presence {
+                Some((_, Presence::Present)) => format!("+ {} ({kind})", step.label),
+                Some((_, Presence::Absent)) => format!("− {} ({kind})", step.label),
+                None => {
+                    let names: Vec<&str> =
+                        step.difference.changes.iter().map(|change| change.attribute.as_str()).collect();
+                    format!("~ {} ({kind}): {}", step.label, names.join(", "))
+                }
+            }
+        })
+        .collect())
+}
+
+/// The requester: an item was approved, rejected or sent back, by whom and with which words.
 pub(super) async fn decided(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -100,17 +156,31 @@ pub(super) async fn decided(
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
     let Some(asker) = about.asked_by else { return Ok(()) };
-    let label = sqlx::query_scalar!("select label from item where request = $1 and ordinal = $2", request.0, item)
-        .fetch_one(&mut *conn)
-        .await?;
-    let message = Message::Decided {
-        number: about.number,
-        title: about.title,
-        label,
-        verdict: verdict.to_owned(),
-        comment: comment.to_owned(),
+    let row = sqlx::query!(
+        r#"select i.label,
+                  (select p.display_name || case when d.stands_for <> d.person then ' for ' || f.display_name else '' end
+                     from decision d join person p on p.id = d.person join person f on f.id = d.stands_for
+                    where d.item = i.id order by d.decided_at desc limit 1) as by
+             from item i where i.request = $1 and i.ordinal = $2"#,
+        request.0,
+        item
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let (decision, next) = match verdict {
+        "approved" => ("approved", "It is applied now, or on its day."),
+        "sent_back" => ("sent back", "Please answer on the request’s page: change the answers, or take it back."),
+        _ => ("rejected", "Nothing of it will be done."),
     };
-    mail::enqueue(conn, now, &message, asker).await?;
+    let letter = Decided {
+        frame: about.frame(""),
+        item: row.label,
+        decision: decision.to_owned(),
+        by: row.by.unwrap_or_default(),
+        comment: comment.to_owned(),
+        next: next.to_owned(),
+    };
+    mail::enqueue(conn, now, about.number, Message::Decided(letter), asker).await?;
     Ok(())
 }
 
@@ -122,9 +192,22 @@ pub(super) async fn settled(
     state: &str,
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
-    if let Some(asker) = about.asked_by.filter(|_| state == "done") {
-        mail::enqueue(conn, now, &Message::Done { number: about.number, title: about.title }, asker).await?;
-    }
+    let Some(asker) = about.asked_by.filter(|_| state == "done") else { return Ok(()) };
+    let items = sqlx::query!("select label, state from item where request = $1 order by ordinal", request.0)
+        .fetch_all(&mut *conn)
+        .await?
+        .into_iter()
+        .map(|item| format!("{}: {}", item.label, item.state))
+        .collect();
+    let secret = sqlx::query_scalar!(
+        r#"select exists (select from secret where request = $1 and revealed_at is null and sealed is not null) as "waits!""#,
+        request.0
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let next = if secret { "A password waits to be read, once, on the request’s page." } else { "" };
+    let letter = Done { frame: about.frame(""), items, next: next.to_owned() };
+    mail::enqueue(conn, now, about.number, Message::Done(letter), asker).await?;
     Ok(())
 }
 
@@ -133,22 +216,27 @@ pub(super) async fn needs_person(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     request: RequestId,
-    why: &str,
+    (item, why): (&str, &str),
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
-    let told = match about.assignee {
-        Some(assignee) => vec![assignee],
-        None => {
-            sqlx::query_scalar!(
-                r#"select person as "person: PersonId" from role_holding where role in ('desk', 'desk_lead')"#
+    let told =
+        match about.assignee {
+            Some(assignee) => vec![assignee],
+            None => sqlx::query_scalar!(
+                r#"select distinct person as "person: PersonId" from role_holding where role in ('desk', 'desk_lead')"#
             )
             .fetch_all(&mut *conn)
-            .await?
-        }
-    };
+            .await?,
+        };
     for person in told {
-        let message = Message::NeedsPerson { number: about.number, title: about.title.clone(), why: why.to_owned() };
-        mail::enqueue(conn, now, &message, person).await?;
+        let letter = Failed {
+            frame: about.frame(""),
+            step: item.to_owned(),
+            why: why.to_owned(),
+            kept: "What was done before stays done and is recorded.".to_owned(),
+            mend: "Mend the cause and try the step again, or skip it with a reason, on the request’s page.".to_owned(),
+        };
+        mail::enqueue(conn, now, about.number, Message::Failed(letter), person).await?;
     }
     Ok(())
 }

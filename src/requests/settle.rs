@@ -70,7 +70,7 @@ pub async fn settle(
     .fetch_one(&mut *conn)
     .await?;
     let items = sqlx::query!(
-        r#"select i.id as "id: ItemId", i.ordinal, i.state, i.digest, i.entitlement,
+        r#"select i.id as "id: ItemId", i.ordinal, i.label, i.state, i.digest, i.entitlement,
                   coalesce(array_agg(s.state) filter (where s.id is not null), '{}') as "steps!: Vec<String>",
                   (array_agg(s.told) filter (where s.state = 'blocked'))[1] as told
              from item i left join step s on s.item = i.id and s.plan_number = i.plan_number and s.state <> 'superseded'
@@ -99,7 +99,8 @@ pub async fn settle(
                 append(conn, now, &record).await?;
             }
             if state == "needs_person" {
-                notify::needs_person(conn, now, request, item.told.as_deref().unwrap_or_default()).await?;
+                let why = item.told.as_deref().unwrap_or_default();
+                notify::needs_person(conn, now, request, (&item.label, why)).await?;
             }
         }
         states.push(state);

@@ -76,6 +76,15 @@ impl AppState {
     }
 }
 
+/// What a worker that runs by itself answers: its health and its numbers.
+pub fn health_router(state: AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(state)
+}
+
 /// The whole portal as one service.
 pub fn router(state: AppState) -> Router {
     let pages = Router::new()

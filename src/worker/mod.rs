@@ -30,6 +30,8 @@ pub struct Worker {
     pub(crate) vault: Vault,
     pub(crate) connectors: BTreeMap<String, Arc<dyn Connector>>,
     pub(crate) mail: Option<MailConfig>,
+    pub(crate) base_url: String,
+    pub(crate) company: String,
     pub(crate) concurrency: usize,
     pub(crate) lease_seconds: i32,
 }
@@ -51,6 +53,8 @@ impl Worker {
             vault,
             connectors: connectors(config),
             mail: config.mail.clone(),
+            base_url: config.web.base_url.clone(),
+            company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
             lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(10),
         })

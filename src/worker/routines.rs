@@ -46,7 +46,7 @@ async fn replan(worker: &Worker) -> anyhow::Result<usize> {
 
 async fn send_mail(worker: &Worker) -> anyhow::Result<usize> {
     match &worker.mail {
-        Some(config) => Ok(mail::send_due(&worker.pool, config).await?),
+        Some(config) => Ok(mail::send_due(&worker.pool, config, (&worker.base_url, &worker.company)).await?),
         None => Ok(0),
     }
 }

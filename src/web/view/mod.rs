@@ -32,7 +32,6 @@ pub mod forms;
 pub mod history;
 pub mod home;
 pub mod lists;
-pub mod mails;
 pub mod operations;
 pub mod parts;
 pub mod people;

@@ -2,7 +2,7 @@
 
 use super::company::text;
 use super::{HOSTILE, Sample};
-use crate::web::view::mails::*;
+use crate::mail::letters::*;
 
 pub(super) fn all() -> Vec<Sample> {
     mails()

@@ -2,9 +2,10 @@
 //! what belongs together; a mail never holds a secret, nor more about an item than its reader may see on the page.
 
 use askama::Template;
+use serde::{Deserialize, Serialize};
 
 /// What every mail has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MailFrame {
     /// The reader's name: "Maria Keller".
     pub to: String,
@@ -19,7 +20,7 @@ pub struct MailFrame {
 }
 
 /// A request was submitted; to the requester.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Submitted {
     /// Common part.
     pub frame: MailFrame,
@@ -30,7 +31,7 @@ pub struct Submitted {
 }
 
 /// Somebody's decision is needed; to them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PleaseDecide {
     /// Common part; the address is that of the decision's page.
     pub frame: MailFrame,
@@ -51,7 +52,7 @@ pub struct PleaseDecide {
 }
 
 /// Somebody decided; to the requester.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Decided {
     /// Common part.
     pub frame: MailFrame,
@@ -68,7 +69,7 @@ pub struct Decided {
 }
 
 /// A request is done; to the requester.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     /// Common part.
     pub frame: MailFrame,
@@ -79,7 +80,7 @@ pub struct Done {
 }
 
 /// A step needs a person; to the desk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failed {
     /// Common part.
     pub frame: MailFrame,

@@ -1,0 +1,147 @@
+//! Mail on its way: an outbox written in the transaction of what it tells, sent by the worker.
+//!
+//! A row holds what a letter says, not the letter: it is rendered when it is sent, so that addresses of pages follow the
+//! configuration. A mail server that is down delays, with growing pauses, for five days; one that refuses for good (5xx)
+//! ends it, visibly. A crash after the server took it and before we noted that sends it twice with the same Message-ID.
+
+pub mod letters;
+mod send;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use send::{MailError, check, send_due};
+
+use crate::ids::{PersonId, RequestNumber};
+use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
+
+/// What can be told. The frame's `url` holds the page's path; `to` and `company` are filled in here and when sending.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "template", content = "letter", rename_all = "snake_case")]
+pub enum Message {
+    Submitted(Submitted),
+    PleaseDecide(PleaseDecide),
+    Decided(Decided),
+    Done(Done),
+    Failed(Failed),
+}
+
+impl Message {
+    fn template(&self) -> &'static str {
+        match self {
+            Self::Submitted(_) => "submitted",
+            Self::PleaseDecide(_) => "please_decide",
+            Self::Decided(_) => "decided",
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn frame(&mut self) -> &mut MailFrame {
+        match self {
+            Self::Submitted(letter) => &mut letter.frame,
+            Self::PleaseDecide(letter) => &mut letter.frame,
+            Self::Decided(letter) => &mut letter.frame,
+            Self::Done(letter) => &mut letter.frame,
+            Self::Failed(letter) => &mut letter.frame,
+        }
+    }
+
+    fn subject(&self) -> String {
+        match self {
+            Self::Submitted(letter) => letter.subject(),
+            Self::PleaseDecide(letter) => letter.subject(),
+            Self::Decided(letter) => letter.subject(),
+            Self::Done(letter) => letter.subject(),
+            Self::Failed(letter) => letter.subject(),
+        }
+    }
+
+    /// Text and HTML.
+    fn bodies(&self) -> Result<(String, String), askama::Error> {
+        Ok(match self {
+            Self::Submitted(letter) => (letter.text()?, letter.html()?),
+            Self::PleaseDecide(letter) => (letter.text()?, letter.html()?),
+            Self::Decided(letter) => (letter.text()?, letter.html()?),
+            Self::Done(letter) => (letter.text()?, letter.html()?),
+            Self::Failed(letter) => (letter.text()?, letter.html()?),
+        })
+    }
+}
+
+/// Puts a message on its way to somebody, in the caller's transaction. Somebody without an address gets none.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn enqueue(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    number: RequestNumber,
+    mut message: Message,
+    to: PersonId,
+) -> Result<(), sqlx::Error> {
+    let person =
+        sqlx::query!("select display_name, mail from person where id = $1", to.0).fetch_one(&mut *conn).await?;
+    let Some(address) = person.mail else { return Ok(()) };
+    message.frame().to = person.display_name;
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        id,
+        to.0,
+        address,
+        message.template(),
+        number.0,
+        message.subject(),
+        sqlx::types::Json(&message) as _,
+        format!("{id}@tenure"),
+        format!("request-{}@tenure", number.0),
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A line of the outbox page.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    pub id: Uuid,
+    pub address: String,
+    pub template: String,
+    pub request: Option<i64>,
+    pub subject: String,
+    pub created_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    pub tries: i32,
+    pub error: Option<String>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub failed_at: Option<DateTime<Utc>>,
+}
+
+/// Mails, newest first, older than the last of the page before.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list(
+    conn: &mut PgConnection,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        "select id, address, template, request, subject, created_at, due_at, tries, error, sent_at, failed_at
+           from outbox
+          where $1::timestamptz is null or (created_at, id) < ($1, $2)
+          order by created_at desc, id desc
+          limit $3",
+        before.map(|(at, _)| at),
+        before.map(|(_, id)| id),
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
