@@ -55,6 +55,7 @@ pub fn step(state: &str) -> Badge {
         "blocked" => Badge::bad("needs a person"),
         "skipped" => Badge::quiet("left out"),
         "undone" => Badge::quiet("undone"),
+        "superseded" => Badge::quiet("planned anew"),
         other => plain(other),
     }
 }
@@ -76,9 +77,10 @@ pub fn account(state: &str) -> Badge {
 pub fn person(state: &str) -> Badge {
     match state {
         "active" => Badge::ok("active"),
-        "future" => Badge::info("joins"),
+        "expected" | "future" => Badge::info("joins"),
         "leaving" => Badge::warn("leaves"),
         "left" => Badge::quiet("has left"),
+        "withdrawn" => Badge::quiet("did not come"),
         other => plain(other),
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn found(query: &str) -> ChooserResults {
 }
 
 pub(super) fn all() -> Vec<Sample> {
-    [new_request(), joiner(), others(), check()].concat()
+    [new_request(), joiner(), joiner_access(), leaver(), access(), help(), check()].concat()
 }
 
 fn new_request() -> Vec<Sample> {
@@ -192,13 +192,6 @@ fn joiner() -> Vec<Sample> {
         end_required: false,
         example_day: text("30 11 2026"),
     };
-    let access = |query: &str, chosen| JoinerAccessPage {
-        shell: manager().page("What else do they need?", Nav::Requests),
-        frame: frame(3),
-        errors: FormErrors::default(),
-        chooser: chooser(query, chosen),
-        reason: text("Month-end closing"),
-    };
     let many = [
         ("given_name", "Enter the given names, as in the contract"),
         ("family_name", "Use at most 100 characters"),
@@ -220,18 +213,25 @@ fn joiner() -> Vec<Sample> {
                 ["3", "11", "2026"],
             ),
         ),
-        page("joiner-access", &access("", true)),
-        page("joiner-access-none", &access(HOSTILE, false)),
     ]
 }
 
-fn others() -> Vec<Sample> {
-    let one = |kind: &str| DraftFrame {
-        kind_words: text(kind),
-        so_far: Facts::default(),
-        comes_with: Vec::new(),
-        ..frame(0)
+fn joiner_access() -> Vec<Sample> {
+    let access = |query: &str, chosen| JoinerAccessPage {
+        shell: manager().page("What else do they need?", Nav::Requests),
+        frame: frame(3),
+        errors: FormErrors::default(),
+        chooser: chooser(query, chosen),
+        reason: text("Month-end closing"),
     };
+    vec![page("joiner-access", &access("", true)), page("joiner-access-none", &access(HOSTILE, false))]
+}
+
+fn one(kind: &str) -> DraftFrame {
+    DraftFrame { kind_words: text(kind), so_far: Facts::default(), comes_with: Vec::new(), ..frame(0) }
+}
+
+fn leaver() -> Vec<Sample> {
     let leaver = |errors: FormErrors, may_be_immediate| LeaverPage {
         shell: manager().page("Someone leaves", Nav::Requests),
         frame: DraftFrame {
@@ -250,6 +250,22 @@ fn others() -> Vec<Sample> {
         last_day: ["30", "11", "2026"].map(str::to_owned),
         reason: String::new(),
     };
+    vec![
+        page("leaver", &leaver(FormErrors::default(), true)),
+        page(
+            "leaver-error",
+            &leaver(
+                problems(&[
+                    ("person", "Peter Wolf leaves on 30 November already: REQ-000401"),
+                    ("last_day", "Enter a day that exists"),
+                ]),
+                false,
+            ),
+        ),
+    ]
+}
+
+fn access() -> Vec<Sample> {
     let access = |errors: FormErrors, held: Vec<Choice>| AccessPage {
         shell: manager().page("Access for somebody", Nav::Requests),
         frame: one("Access"),
@@ -269,6 +285,23 @@ fn others() -> Vec<Sample> {
             ..Choice::new("y", "All Hamburg").hint("Comes by rule; it ends when the site changes")
         },
     ];
+    vec![
+        page("access", &access(FormErrors::default(), held)),
+        page(
+            "access-error",
+            &access(
+                problems(&[
+                    ("person", "Choose a person"),
+                    ("until", "Enter a day after today"),
+                    ("reason", "Say what it is for"),
+                ]),
+                Vec::new(),
+            ),
+        ),
+    ]
+}
+
+fn help() -> Vec<Sample> {
     let help = |reset, errors| AccountHelpPage {
         shell: desk().page("Help with an account", Nav::Requests),
         frame: one(if reset { "Password reset" } else { "Unlock" }),
@@ -287,29 +320,6 @@ fn others() -> Vec<Sample> {
         reason: String::new(),
     };
     vec![
-        page("leaver", &leaver(FormErrors::default(), true)),
-        page(
-            "leaver-error",
-            &leaver(
-                problems(&[
-                    ("person", "Peter Wolf leaves on 30 November already: REQ-000401"),
-                    ("last_day", "Enter a day that exists"),
-                ]),
-                false,
-            ),
-        ),
-        page("access", &access(FormErrors::default(), held)),
-        page(
-            "access-error",
-            &access(
-                problems(&[
-                    ("person", "Choose a person"),
-                    ("until", "Enter a day after today"),
-                    ("reason", "Say what it is for"),
-                ]),
-                Vec::new(),
-            ),
-        ),
         page("reset", &help(true, FormErrors::default())),
         page("reset-error", &help(true, problems(&[("verified", "Say how you made sure that it is them")]))),
         page("unlock", &help(false, FormErrors::default())),

@@ -9,7 +9,7 @@ use crate::web::view::request::{MenuAction, Notice};
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [person(), lists(), org(), catalogue(), settings()].concat()
+    [person(), lists(), org(), catalogue(), entitlement(), settings()].concat()
 }
 
 fn accounts() -> Vec<AccountRow> {
@@ -288,6 +288,20 @@ fn catalogue() -> Vec<Sample> {
         empty: Empty::new("Nothing is called that", "Ask the service desk if something is missing."),
         places: vec![Link::new("Settings", "/settings")],
     };
+    vec![
+        page(
+            "catalogue-full",
+            &list(vec![
+                row("Finance – Ledger (read)", Some(Person::to("Jonas Berg", "/people/4")), "high", true),
+                row("Share Quarter-End", None, "low", false),
+                row(LONG, Some(Person::named(HOSTILE)), "medium", false),
+            ]),
+        ),
+        page("catalogue-empty", &list(Vec::new())),
+    ]
+}
+
+fn entitlement() -> Vec<Sample> {
     let holder = |name: &str| HolderRow {
         person: Person::to(name, "/people/1"),
         how: text("direct"),
@@ -316,15 +330,6 @@ fn catalogue() -> Vec<Sample> {
         ask,
     };
     vec![
-        page(
-            "catalogue-full",
-            &list(vec![
-                row("Finance – Ledger (read)", Some(Person::to("Jonas Berg", "/people/4")), "high", true),
-                row("Share Quarter-End", None, "low", false),
-                row(LONG, Some(Person::named(HOSTILE)), "medium", false),
-            ]),
-        ),
-        page("catalogue-empty", &list(Vec::new())),
         page(
             "entitlement-full",
             &one(

@@ -10,7 +10,7 @@ use crate::web::view::queue::*;
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [queue(), history(), adoption(), operations()].concat()
+    [queue(), history(), record(), adoption(), operations()].concat()
 }
 
 fn queue_rows() -> Vec<QueueRow> {
@@ -166,6 +166,10 @@ fn history() -> Vec<Sample> {
         row("1,203,990", "approval granted", "REQ-000482, item 1", "9f2c…e1a7", "Ravi Menon", false),
         row("1,203,871", "outcome unknown", LONG, HOSTILE, "worker", true),
     ];
+    vec![page("history-full", &made(rows, filter)), page("history-empty", &made(Vec::new(), HistoryFilter::default()))]
+}
+
+fn record() -> Vec<Sample> {
     let record = |change: Option<PlanView>, withheld: &str| RecordPage {
         shell: auditor().page("Record 1,204,106", Nav::History),
         crumbs: vec![Crumb::to("Change history", "/history"), Crumb::here("1,204,106")],
@@ -196,8 +200,6 @@ fn history() -> Vec<Sample> {
         pager: Pager::by_order(Some(text("/history/5")), Some(text("/history/7")), "6 of 9"),
     };
     vec![
-        page("history-full", &made(rows, filter)),
-        page("history-empty", &made(Vec::new(), HistoryFilter::default())),
         page("record-full", &record(Some(changed()), "")),
         page(
             "record-read-only",
