@@ -32,6 +32,8 @@ create table account (
     linked_by_rule text,
     linked_by uuid references person (id),
     linked_at timestamptz,
+    -- When what it held already became grants "before Tenure"; null: that is still to be done.
+    adopted_at timestamptz,
     -- What the target said, in columns where pages look or sort, the whole state beside them.
     user_name text not null,
     upn text,
@@ -59,6 +61,7 @@ create table account (
 );
 create index account_person on account (person);
 create index account_unlinked on account (system, user_name) where person is null and gone_at is null;
+create index account_to_adopt on account (system, native_id) where person is not null and adopted_at is null;
 create index account_user_name on account (system, lower(user_name));
 create index account_upn on account (lower(upn));
 create index account_mail on account (lower(mail));

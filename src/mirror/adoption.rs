@@ -246,11 +246,18 @@ pub async fn adopt(pool: &PgPool, system: &SystemKey, now: DateTime<Utc>) -> Res
 }
 
 async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<Candidate>, sqlx::Error> {
+    // What a step of ours is making at this moment is linked by that step.
     let rows = sqlx::query!(
-        r#"select native_id, user_name, display_name, mail, employee_number, enabled, protected,
+        r#"with making as (
+               select change->>'to' as user_name
+                 from step s, jsonb_array_elements(s.difference->'changes') change
+                where s.system = $1 and s.kind = 'user' and s.key ? 'new' and change->>'attribute' = 'sAMAccountName'
+                  and s.state in ('ready', 'running', 'retrying', 'drifted', 'blocked'))
+           select native_id, user_name, display_name, mail, employee_number, enabled, protected,
                   attributes->>'objectSid' as sid
              from account
-            where system = $1 and person is null and kind = 'unknown' and linked_by_rule is null and gone_at is null"#,
+            where system = $1 and person is null and kind = 'unknown' and linked_by_rule is null and gone_at is null
+              and not exists (select from making where lower(making.user_name) = lower(account.user_name))"#,
         system.0
     )
     .fetch_all(conn)

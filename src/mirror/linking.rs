@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::Linked;
 use super::adoption::Rule;
 use crate::evidence::{self, By, EvidenceError, Facts, Record, Target, action};
 use crate::ids::PersonId;
@@ -74,7 +75,8 @@ pub async fn link(
     link: &Link<'_>,
 ) -> Result<bool, EvidenceError> {
     let done = sqlx::query!(
-        "update account set person = $3, kind = $4, linked_by_rule = $5, linked_by = $6, linked_at = $7
+        "update account set person = $3, kind = $4, linked_by_rule = $5, linked_by = $6, linked_at = $7::timestamptz,
+                            adopted_at = case when $5::text = 'request' then $7::timestamptz end
           where system = $1 and native_id = $2 and person is null and gone_at is null",
         link.system.0,
         link.account,
@@ -99,6 +101,53 @@ pub async fn link(
     Ok(true)
 }
 
+/// Linked accounts whose holdings have not become grants yet: those linked by a rule or by hand, and all once more after
+/// [`adopt_again`]. An account that a request of ours made held nothing before.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn to_adopt(conn: &mut PgConnection, system: &SystemKey, limit: i64) -> Result<Vec<Linked>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select native_id, person as "person!: PersonId" from account
+            where system = $1 and person is not null and adopted_at is null order by native_id limit $2"#,
+        system.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let linked = rows.into_iter();
+    Ok(linked.map(|row| Linked { system: system.clone(), account: row.native_id, person: row.person }).collect())
+}
+
+/// Says that the account's holdings have become grants; in the transaction that made them.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn adopted(conn: &mut PgConnection, now: DateTime<Utc>, linked: &Linked) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update account set adopted_at = $4 where system = $1 and native_id = $2 and person = $3",
+        linked.system.0,
+        linked.account,
+        linked.person.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Has what the system's accounts hold looked at once more: the catalogue has just been filled, and what they held before
+/// can be named only now.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn adopt_again(conn: &mut PgConnection, system: &SystemKey) -> Result<(), sqlx::Error> {
+    sqlx::query!("update account set adopted_at = null where system = $1 and person is not null", system.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Says that the account is not this person's. The rules leave it alone from now on; it is listed for a person to decide.
 /// False: it was nobody's.
 ///
@@ -112,7 +161,8 @@ pub async fn unlink(
     reason: &str,
 ) -> Result<bool, EvidenceError> {
     let was = sqlx::query!(
-        r#"update account a set person = null, kind = 'unknown', linked_by_rule = 'hand', linked_by = $3, linked_at = $4
+        r#"update account a set person = null, kind = 'unknown', linked_by_rule = 'hand', linked_by = $3, linked_at = $4,
+                               adopted_at = null
              from (select person, kind from account where system = $1 and native_id = $2 for update) before
             where a.system = $1 and a.native_id = $2 and before.person is not null
            returning before.person as "person!", before.kind as "kind!""#,

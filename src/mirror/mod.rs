@@ -50,7 +50,8 @@ pub struct Refreshed {
     pub changed: usize,
     /// Objects found gone by comparing ids.
     pub gone: usize,
-    /// Accounts that rules linked to persons: the caller makes grants of what they hold.
+    /// Accounts that rules linked to persons. What they hold becomes grants by way of [`linking::to_adopt`], which lasts
+    /// over a crash.
     pub linked: Vec<Linked>,
     /// The mirror's position afterwards.
     pub position: i64,

@@ -157,10 +157,18 @@ pub(super) async fn mirror(worker: &Worker, connector: &dyn Connector, stop: &Ca
 async fn look(worker: &Worker, connector: &dyn Connector) -> anyhow::Result<()> {
     let now = worker.clock.now();
     let refreshed = mirror::refresh(&worker.pool, connector, now).await?;
-    for linked in &refreshed.linked {
+    if refreshed.more {
+        // Not all memberships may be here yet.
+        return Ok(());
+    }
+    let mut conn = worker.pool.acquire().await?;
+    let linked = mirror::linking::to_adopt(&mut conn, connector.system(), 500).await?;
+    drop(conn);
+    for linked in linked {
         let mut tx = worker.pool.begin().await?;
         let by = By::routine("adoption");
         grants::adopt(&mut tx, now, &by, linked.person, (&linked.system.0, linked.account)).await?;
+        mirror::linking::adopted(&mut tx, now, &linked).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Acquire, PgConnection};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,11 @@ use crate::changes::perform::{Outcome, perform};
 use crate::changes::settle::{Settled, settle, superseded};
 use crate::evidence::By;
 use crate::mirror;
+use crate::mirror::adoption::Rule;
+use crate::mirror::linking::{self, Link};
 use crate::requests;
 use crate::requests::RequestError;
-use crate::target::{Address, Seen};
+use crate::target::{Address, Kind, Seen};
 
 /// How long an idle worker waits before it asks again.
 const IDLE: Duration = Duration::from_millis(100);
@@ -123,15 +126,21 @@ async fn write(worker: &Worker, leased: &Leased, outcome: &Outcome) -> Result<Se
         tx.commit().await?;
         return Ok(settled);
     }
-    mirrored(&mut tx, leased, outcome).await?;
+    mirrored(&mut tx, now, leased, outcome).await?;
     follow(&mut tx, worker, leased, &settled).await?;
     tx.commit().await?;
     pass(Boundary::Settled, &leased.name);
     Ok(settled)
 }
 
-/// What was just seen goes into the mirror at once; the feed says the same a second later.
-async fn mirrored(conn: &mut PgConnection, leased: &Leased, outcome: &Outcome) -> Result<(), RequestError> {
+/// What was just seen goes into the mirror at once; the feed says the same a second later. An account that the step made
+/// is the request's subject's from the start.
+async fn mirrored(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    leased: &Leased,
+    outcome: &Outcome,
+) -> Result<(), RequestError> {
     let seen = match outcome {
         Outcome::Applied { after, .. } => after.as_ref(),
         Outcome::Unchanged { seen, .. } => seen.as_ref(),
@@ -144,6 +153,12 @@ async fn mirrored(conn: &mut PgConnection, leased: &Leased, outcome: &Outcome) -
         }
         (_, Some(Seen { id: Some(id), state, native })) => {
             mirror::saw(conn, &what.system, what.kind, *id, state, native).await?;
+            if let Some(person) = leased.subject.filter(|_| leased.creates && what.kind == Kind::User) {
+                let by = By { via: format!("worker:{}", leased.worker), ..By::default() };
+                let kind = linking::Kind::Person;
+                let link = Link { system: &what.system, account: *id, person, kind, rule: Rule::Request };
+                linking::link(conn, now, &by, &link).await?;
+            }
         }
         _ => {}
     }

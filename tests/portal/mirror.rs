@@ -254,11 +254,17 @@ async fn accounts_are_linked_by_rule_and_by_hand_each_with_a_record(pool: PgPool
     assert_eq!(done.linked.iter().map(|link| (link.account, link.person)).collect::<Vec<_>>(), [(first, lan)]);
 
     let mut conn = pool.acquire().await.expect("a connection");
+    let system = SystemKey(SYSTEM.into());
+    let held = linking::to_adopt(&mut conn, &system, 10).await.expect("answered");
+    assert_eq!(held, done.linked, "what it holds is still to become grants");
+    linking::adopted(&mut conn, now(), &held[0]).await.expect("said");
+    assert_eq!(linking::to_adopt(&mut conn, &system, 10).await.expect("answered"), []);
+    linking::adopt_again(&mut conn, &system).await.expect("said");
+    assert_eq!(linking::to_adopt(&mut conn, &system, 10).await.expect("answered"), held);
     let waiting = look::unlinked(&mut conn, "", 10).await.expect("answered");
     assert_eq!(waiting.iter().map(|account| account.id).collect::<Vec<_>>(), [second], "the service account is known");
 
     let by = By { person: Some(somebody.0), via: "person".into(), ..By::default() };
-    let system = SystemKey(SYSTEM.into());
     let link = Link { system: &system, account: second, person: somebody, kind: Whose::Person, rule: Rule::Hand };
     assert!(linking::link(&mut conn, now(), &by, &link).await.expect("linked"));
     assert!(!linking::link(&mut conn, now(), &by, &link).await.expect("answered"), "somebody's already");
