@@ -160,7 +160,7 @@ async fn portal(config: &Config, pool: sqlx::PgPool, stop: CancellationToken) ->
         println!("The demo people are on the sign-in page, one click each; their password is {password}");
     }
     let state = web::AppState::new(pool, config.clone(), Clock::System, stop.clone());
-    Ok(web::serve(listener, web::router(state), stop).await?)
+    Ok(web::run(state, listener).await?)
 }
 
 /// A worker that runs by itself answers for its health and its numbers, and nothing else.

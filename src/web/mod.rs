@@ -5,17 +5,34 @@
 //! form token before anything else happens. What goes wrong travels as an [`Error`] to [`errors`], which makes a designed
 //! page of it (or problem details under `/api`). The table of all routes stands here.
 
+mod adoption;
+mod approvals;
 mod assets;
+mod catalogue;
+mod cursor;
+mod drafts;
 mod errors;
 mod fields;
 mod guard;
 mod health;
+mod history;
+mod home;
+mod live;
+mod lookup;
 mod me;
+mod operations;
+mod people;
+mod plans;
+mod queue;
+mod requests;
+mod secrets;
 mod server;
 mod signin;
 mod status;
+mod timeline;
 pub mod view;
 mod viewer;
+mod words;
 
 use std::sync::Arc;
 
@@ -54,6 +71,7 @@ pub struct Inner {
     /// Cancelled when the process stops: live pages end, readiness says no.
     pub stop: CancellationToken,
     status: status::Cache,
+    live: live::Hub,
 }
 
 impl std::ops::Deref for AppState {
@@ -67,7 +85,7 @@ impl std::ops::Deref for AppState {
 impl AppState {
     pub fn new(pool: PgPool, config: Config, clock: Clock, stop: CancellationToken) -> Self {
         let metrics = crate::telemetry::metrics();
-        Self(Arc::new(Inner { pool, config, clock, metrics, stop, status: status::Cache::default() }))
+        Self(Arc::new(Inner { pool, config, clock, metrics, stop, status: status::Cache::default(), live: live::Hub::default() }))
     }
 
     /// The session cookie's name: with the prefix that binds it to this host and to TLS, except on plain loopback.
@@ -85,9 +103,22 @@ pub fn health_router(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// Serves the portal until its `stop` is cancelled, looking after live pages meanwhile.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn run(state: AppState, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    let looking = tokio::spawn(live::poll(state.clone()));
+    let stop = state.stop.clone();
+    let served = serve(listener, router(state), stop).await;
+    looking.abort();
+    served
+}
+
 /// The whole portal as one service.
 pub fn router(state: AppState) -> Router {
     let pages = Router::new()
+        .route("/", get(home::page))
         .route("/signin", get(signin::page).post(signin::sign_in))
         .route("/signin/demo", post(signin::demo))
         .route("/signout", post(signin::sign_out))
@@ -98,12 +129,55 @@ pub fn router(state: AppState) -> Router {
         .route("/me/tokens/{id}/revoke", post(me::revoke_token))
         .route("/me/delegations", get(me::page).post(me::delegate))
         .route("/me/delegations/{id}/end", post(me::end_delegation));
+    let asking = Router::new()
+        .route("/requests", get(requests::list).post(drafts::submit))
+        .route("/requests/new", get(drafts::chooser))
+        .route("/requests/new/{kind}", get(drafts::start).post(drafts::begin))
+        .route("/drafts/choices", get(drafts::found))
+        .route("/drafts/{id}/check", get(drafts::check_page))
+        .route("/drafts/{id}/discard", post(drafts::discard))
+        .route("/drafts/{id}/{step}", get(drafts::page).post(drafts::answer))
+        .route("/requests/{number}", get(requests::page))
+        .route("/requests/{number}/timeline", get(requests::moved))
+        .route("/requests/{number}/events", get(live::events))
+        .route("/requests/{number}/comments", post(requests::comment))
+        .route("/requests/{number}/assignment", post(requests::assign))
+        .route("/requests/{number}/answers", get(drafts::change_page).post(drafts::change))
+        .route("/requests/{number}/cancellation", get(requests::cancellation_page).post(requests::cancel))
+        .route("/requests/{number}/steps/{step}/retry", post(requests::retry))
+        .route("/requests/{number}/steps/{step}/skip", get(requests::skip_page).post(requests::skip))
+        .route("/requests/{number}/items/{item}/decision", get(approvals::page).post(approvals::decide))
+        .route("/approvals", get(approvals::list))
+        .route("/queue", get(queue::page))
+        .route("/queue/assignment", post(queue::assign))
+        .route("/secrets/{id}", get(secrets::page).post(secrets::reveal));
+    let looking = Router::new()
+        .route("/people", get(people::people))
+        .route("/people/{id}", get(people::person))
+        .route("/team", get(people::team))
+        .route("/org", get(people::org))
+        .route("/search", get(people::search))
+        .route("/search/people", get(people::pick))
+        .route("/search/suggest", get(people::suggest))
+        .route("/catalogue", get(catalogue::page))
+        .route("/catalogue/{id}", get(catalogue::entitlement))
+        .route("/settings", get(catalogue::settings))
+        .route("/settings/{kind}", get(catalogue::setting))
+        .route("/history", get(history::page))
+        .route("/history/{record}", get(history::record))
+        .route("/adoption", get(adoption::page))
+        .route("/adoption/{account}", get(adoption::account).post(adoption::link))
+        .route("/outbox", get(operations::outbox))
+        .route("/outbox/{id}", get(operations::mail))
+        .route("/system", get(operations::system));
     let machinery = Router::new()
         .route("/static/{name}", get(assets::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics));
     pages
+        .merge(asking)
+        .merge(looking)
         .merge(machinery)
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::method_not_allowed)

@@ -88,7 +88,7 @@ impl Trouble {
 /// Both are quiet until there was something to miss: a fresh database has no worker and no directory yet.
 async fn look(conn: &mut PgConnection) -> Result<Option<Trouble>, Error> {
     let still = sqlx::query_scalar!(
-        r#"select coalesce(max(beat_at) < now() - interval '30 seconds', false) as "still!" from worker_heartbeat"#
+        r#"select coalesce(max(finished_at) < now() - interval '30 seconds', false) as "still!" from routine"#
     )
     .fetch_one(&mut *conn)
     .await?;

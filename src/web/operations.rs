@@ -1,0 +1,267 @@
+//! How the machinery does: mails on their way, connectors, the worker.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum_extra::extract::Query;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::requests::{ROWS, links};
+use super::view::home::Figure;
+use super::view::lists::Tab;
+use super::view::operations::{MailPage, MailRow, OutboxPage, PartRow, StuckRow, SystemPage};
+use super::view::parts::{Badge, Empty, Fact, Facts, Link};
+use super::view::shell::Nav;
+use super::view::states;
+use super::viewer::{self, SignedIn};
+use super::{AppState, Error, Fields, cursor, words};
+use crate::access::{Object, op, permit};
+use crate::catalog;
+use crate::mirror::look;
+
+#[derive(sqlx::FromRow)]
+struct Mail {
+    id: Uuid,
+    subject: String,
+    address: String,
+    request: Option<i64>,
+    created_at: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+    tries: i32,
+    error: Option<String>,
+    sent_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+    text_body: String,
+}
+
+const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, text_body from outbox where true";
+
+impl Mail {
+    fn state(&self) -> Badge {
+        states::mail(match (self.sent_at, self.failed_at, self.tries) {
+            (Some(_), _, _) => "sent",
+            (None, Some(_), _) => "failed",
+            (None, None, 0) => "queued",
+            _ => "retrying",
+        })
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.request.map(|number| Link::new(format!("REQ-{number:06}"), format!("/requests/{number}")))
+    }
+
+    fn note(&self, me: &SignedIn) -> String {
+        match (&self.error, self.sent_at, self.failed_at) {
+            (Some(error), None, None) => format!("{error}; tried again {}", me.when(self.due_at).relative),
+            (Some(error), None, Some(_)) => error.clone(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// `GET /outbox`
+pub async fn outbox(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SeeOutbox>(&mut conn, &me.actor(), Object::None).await?;
+    let view = fields.text("view");
+    let mut query = QueryBuilder::<Postgres>::new(MAILS);
+    query.push(match view {
+        "waiting" => " and sent_at is null and failed_at is null",
+        "failed" => " and failed_at is not null",
+        _ => "",
+    });
+    if let Some((at, id)) = cursor::open::<(DateTime<Utc>, Uuid)>(&me.live, fields.text("after")) {
+        query.push(" and (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" order by created_at desc, id desc limit ").push_bind(ROWS + 1);
+    let mut mails: Vec<Mail> = query.build_query_as().fetch_all(&mut *conn).await?;
+    let more = i64::try_from(mails.len()).unwrap_or(0) > ROWS;
+    mails.truncate(usize::try_from(ROWS).unwrap_or(50));
+    let next = mails.last().filter(|_| more).map(|last| cursor::seal(&me.live, &(last.created_at, last.id)));
+    let counts = sqlx::query!(
+        r#"select count(*) filter (where sent_at is not null) as "sent!", count(*) filter (where failed_at is not null) as "failed!",
+                  count(*) filter (where sent_at is null and failed_at is null) as "waiting!" from outbox"#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let tab = |key: &str, label: &str, count: i64| {
+        let href = if key.is_empty() { "/outbox".to_owned() } else { format!("/outbox?view={key}") };
+        Tab::new(label, u64::try_from(count).ok(), href, view == key)
+    };
+    let rows = mails.iter().map(|mail| MailRow {
+        href: format!("/outbox/{}", mail.id),
+        subject: mail.subject.clone(),
+        to: mail.address.clone(),
+        request: mail.link(),
+        written: me.when(mail.created_at),
+        state: mail.state(),
+        note: mail.note(&me),
+        tries: u32::try_from(mail.tries).unwrap_or(0),
+    });
+    let page = OutboxPage {
+        summary: format!("{} accepted, {} waiting, {} not delivered", counts.sent, counts.waiting, counts.failed),
+        tabs: vec![
+            tab("", "All", counts.sent + counts.waiting + counts.failed),
+            tab("waiting", "Waiting", counts.waiting),
+            tab("failed", "Not delivered", counts.failed),
+        ],
+        rows: rows.collect(),
+        pager: links("/outbox", &fields, next),
+        empty: Empty::new("No mail here", "Mails appear as soon as somebody is told something."),
+        shell: me.shell(&state, &mut conn, "Mail", Nav::Outbox).await?,
+    };
+    viewer::page(&page)
+}
+
+/// `GET /outbox/{id}`
+pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: SignedIn) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SeeOutbox>(&mut conn, &me.actor(), Object::None).await?;
+    let mut query = QueryBuilder::<Postgres>::new(MAILS);
+    query.push(" and id = ").push_bind(id);
+    let mail: Mail = query.build_query_as().fetch_optional(&mut *conn).await?.ok_or_else(Error::not_found)?;
+    let mut facts = vec![Fact::code("To", &mail.address), Fact::new("Written", me.when(mail.created_at).exact), Fact::new("Tries", mail.tries.to_string())];
+    if let Some(link) = mail.link() {
+        facts.push(Fact::new("Request", link.label).href(link.href));
+    }
+    facts.extend(mail.sent_at.map(|at| Fact::new("Accepted", me.when(at).exact)));
+    facts.extend(Some(mail.note(&me)).filter(|note| !note.is_empty()).map(|note| Fact::new("The mail server said", note)));
+    let page = MailPage {
+        subject: mail.subject.clone(),
+        facts: Facts(facts),
+        text: mail.text_body.clone(),
+        tries: Vec::new(),
+        retry: None,
+        shell: me.shell(&state, &mut conn, mail.subject.clone(), Nav::Outbox).await?,
+    };
+    viewer::page(&page)
+}
+
+/// `GET /system`
+pub async fn system(State(state): State<AppState>, me: SignedIn) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SeeSystem>(&mut conn, &me.actor(), Object::None).await?;
+    let mut parts = connectors(&mut conn, &me).await?;
+    parts.push(worker(&mut conn, &me).await?);
+    parts.push(post(&mut conn).await?);
+    let down = parts.iter().filter(|part| part.state.word == states::health("down").word).count();
+    let stuck = stuck(&mut conn, &me).await?;
+    let (summary, badge) = match down {
+        0 => ("Everything works".to_owned(), states::health("up")),
+        down => (format!("{} not answer", words::count(down, "part does", "parts do")), states::health("down")),
+    };
+    let page = SystemPage {
+        summary,
+        state: badge,
+        figures: figures(&mut conn).await?,
+        parts,
+        stuck,
+        facts: Facts(vec![Fact::code("Version", env!("CARGO_PKG_VERSION")), Fact::new("Now", me.when(me.now).exact)]),
+        shell: me.shell(&state, &mut conn, "System", Nav::System).await?,
+    };
+    viewer::page(&page)
+}
+
+async fn connectors(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<PartRow>, Error> {
+    let fresh = look::freshness(conn).await?;
+    let mut parts = Vec::new();
+    for (key, name, mode) in catalog::target_systems(conn).await? {
+        let seen = fresh.iter().find(|fresh| fresh.system == key);
+        let failing = seen.and_then(|seen| seen.failing_since);
+        let health = match (seen, failing, mode.as_str()) {
+            (_, Some(_), _) => "down",
+            (None, None, _) => "off",
+            (Some(_), None, "observe_only") => "observing",
+            _ => "up",
+        };
+        let mut lines = Vec::new();
+        if let Some(seen) = seen {
+            lines.extend(seen.server.iter().map(|server| format!("on {server}")));
+            lines.extend(seen.looked_at.map(|at| format!("last looked {}", me.when(at).relative)));
+            lines.extend(failing.map(|at| format!("failing since {}", me.when(at).relative)));
+            lines.extend(seen.failure.clone());
+        }
+        let accounts = sqlx::query_scalar!(r#"select count(*) as "count!" from account where system = $1 and gone_at is null"#, key)
+            .fetch_one(&mut *conn)
+            .await?;
+        let mut facts = vec![Fact::new("Accounts", accounts.to_string())];
+        facts.extend(seen.map(|seen| Fact::new("Mirror’s position", seen.position.to_string())));
+        parts.push(PartRow { name: format!("{name} · {key}"), state: states::health(health), lines, facts: Facts(facts) });
+    }
+    Ok(parts)
+}
+
+async fn worker(conn: &mut PgConnection, me: &SignedIn) -> Result<PartRow, Error> {
+    let routines = sqlx::query!("select name, worker, finished_at, failure, runs from routine order by name").fetch_all(conn).await?;
+    let last = routines.iter().filter_map(|routine| routine.finished_at).max();
+    let failing: Vec<String> = routines.iter().filter_map(|routine| Some(format!("{}: {}", routine.name, routine.failure.as_ref()?))).collect();
+    let health = match last {
+        None => "off",
+        Some(at) if me.now - at > TimeDelta::seconds(30) => "down",
+        Some(_) if !failing.is_empty() => "behind",
+        Some(_) => "up",
+    };
+    let mut lines: Vec<String> = last.map(|at| format!("last sign of life {}", me.when(at).relative)).into_iter().collect();
+    lines.extend(failing);
+    let facts = routines.iter().map(|routine| Fact::new(&routine.name, words::count(usize::try_from(routine.runs).unwrap_or(0), "run", "runs")));
+    Ok(PartRow { name: "Worker".to_owned(), state: states::health(health), lines, facts: Facts(facts.collect()) })
+}
+
+async fn post(conn: &mut PgConnection) -> Result<PartRow, Error> {
+    let row = sqlx::query!(
+        r#"select count(*) filter (where sent_at is null and failed_at is null) as "waiting!",
+                  (select error from outbox where sent_at is null and error is not null order by created_at desc limit 1) as error
+             from outbox"#
+    )
+    .fetch_one(conn)
+    .await?;
+    let health = if row.error.is_some() { "down" } else { "up" };
+    let lines = row.error.into_iter().collect();
+    let facts = Facts(vec![Fact::new("Waiting", row.waiting.to_string()).href("/outbox?view=waiting")]);
+    Ok(PartRow { name: "Mail server".to_owned(), state: states::health(health), lines, facts })
+}
+
+async fn figures(conn: &mut PgConnection) -> Result<Vec<Figure>, Error> {
+    let row = sqlx::query!(
+        r#"select count(*) filter (where state in ('ready', 'retrying')) as "due!", count(*) filter (where state = 'running') as "running!",
+                  count(*) filter (where state = 'blocked') as "blocked!" from step"#
+    )
+    .fetch_one(conn)
+    .await?;
+    let figure = |label: &str, value: i64, tone| Figure {
+        label: label.to_owned(),
+        value: value.to_string(),
+        detail: "steps".to_owned(),
+        href: None,
+        tone,
+    };
+    Ok(vec![
+        figure("Due", row.due, ""),
+        figure("Running", row.running, ""),
+        figure("Needs a person", row.blocked, if row.blocked > 0 { "bad" } else { "" }),
+    ])
+}
+
+/// Stopped steps of requests that the viewer may see.
+async fn stuck(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<StuckRow>, Error> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "select r.number, s.label, s.told, coalesce((select max(a.ended_at) from attempt a where a.step = s.id), r.asked_at)
+           from step s join request r on r.id = s.request where s.state = 'blocked' and ",
+    );
+    crate::access::scope::visible_requests(&mut query, me.viewer());
+    query.push(" order by 4 limit 50");
+    let rows: Vec<(i64, String, Option<String>, DateTime<Utc>)> = query.build_query_as().fetch_all(conn).await?;
+    let stuck = rows.into_iter().map(|(number, title, why, since)| StuckRow {
+        request: Link::new(format!("REQ-{number:06}"), format!("/requests/{number}")),
+        title,
+        why: why.unwrap_or_default(),
+        since: me.when(since),
+    });
+    Ok(stuck.collect())
+}

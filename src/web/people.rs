@@ -1,0 +1,441 @@
+//! Persons: the list, one person, the team, the org chart, and searching.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum_extra::extract::Query;
+use sqlx::PgConnection;
+
+use super::lookup::{self, Find, Line};
+use super::requests::{ROWS, links};
+use super::view::forms::PickerOptions;
+use super::view::lists::Tab;
+use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link, Person, When};
+use super::view::people::{
+    AccountRow, HeldRow, Hit, HitGroup, OpenRequest, OrgNode, OrgPage, PeoplePage, PersonPage, PersonRow, SearchPage,
+    SuggestFragment, TeamPage, TeamRow,
+};
+use super::view::request::{MenuAction, Notice};
+use super::view::shell::Nav;
+use super::view::states;
+use super::view::{Timeline, Tone};
+use super::viewer::{self, SignedIn};
+use super::{AppState, Error, Fields, cursor, words};
+use crate::access::{Ask, Object, Operation, op, permit};
+use crate::catalog;
+use crate::grants;
+use crate::ids::PersonId;
+use crate::mirror::look;
+use crate::requests::list::{Filter, Sort, list};
+
+/// `GET /people`
+pub async fn people(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SearchPeople>(&mut conn, &me.actor(), Object::None).await?;
+    // Whether somebody leaves or lacks an account is seen by those who see them fully.
+    let wide = me.may(Operation::SeeQueue) || me.may(Operation::SeeSettings);
+    let view = if wide { fields.text("view") } else { "" };
+    let find = Find {
+        search: fields.text("q").to_owned(),
+        joining: view == "joining",
+        leaving: view == "leaving",
+        without_account: view == "none",
+        left: view == "left",
+        here: view.is_empty() && !wide,
+        after: cursor::open(&me.live, fields.text("after")).filter(|_| fields.text("q").is_empty()),
+        ..Find::default()
+    };
+    let all = lookup::count(&mut conn, &find).await?;
+    let mut lines = lookup::people(&mut conn, &find, ROWS + 1).await?;
+    let more = i64::try_from(lines.len()).unwrap_or(0) > ROWS && find.search.is_empty();
+    lines.truncate(usize::try_from(ROWS).unwrap_or(50));
+    let next = lines.last().filter(|_| more).map(|line| cursor::seal(&me.live, &(&line.name, line.id.0)));
+    let tab = |key: &str, label: &str| {
+        let href = if key.is_empty() { "/people".to_owned() } else { format!("/people?view={key}") };
+        Tab::new(label, None, href, view == key)
+    };
+    let mut tabs = vec![tab("", "All")];
+    if wide {
+        tabs.extend([tab("joining", "Joining"), tab("leaving", "Leaving"), tab("none", "Without an account"), tab("left", "Left")]);
+    }
+    let mut places = vec![Link::new("Org chart", "/org")];
+    if me.may(Operation::SeeAdoption) {
+        places.push(Link::new("Accounts without a person", "/adoption"));
+    }
+    let page = PeoplePage {
+        summary: words::count(usize::try_from(all).unwrap_or(0), "person", "people"),
+        tabs,
+        query: find.search.clone(),
+        view: view.to_owned(),
+        rows: lines.iter().map(|line| person_row(&me, line, wide)).collect(),
+        pager: links("/people", &fields, next),
+        empty: Empty::new("Nobody found", "Try another spelling; accents and capitals do not matter."),
+        places,
+        shell: me.shell(&state, &mut conn, "People", Nav::People).await?,
+    };
+    viewer::page(&page)
+}
+
+fn person_row(me: &SignedIn, line: &Line, wide: bool) -> PersonRow {
+    let employment = line.employment.as_ref();
+    let manager = employment.and_then(|e| Some(Person::to(e.manager_name.clone()?, format!("/people/{}", e.manager?))));
+    PersonRow {
+        person: Person::to(&line.name, line.href()),
+        user_name: line.key.clone().unwrap_or_default(),
+        title: employment.map_or(String::new(), |e| e.title.clone()),
+        department: employment.map_or(String::new(), |e| e.department.clone()),
+        site: employment.map_or(String::new(), |e| e.site.clone()),
+        manager,
+        badge: if wide { line.badge(me.today()) } else { None },
+    }
+}
+
+/// `GET /people/{id}`
+pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me: SignedIn) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let actor = me.actor();
+    permit::<op::SeePerson>(&mut conn, &actor, Object::Person(id)).await?;
+    let fully = permit::<op::SeePersonFully>(&mut conn, &actor, Object::Person(id)).await.is_ok();
+    let line = lookup::person(&mut conn, id).await?.ok_or_else(Error::not_found)?;
+    let accounts = if fully { look::accounts_of(&mut conn, id).await? } else { Vec::new() };
+    let held = if fully { held(&mut conn, &me, id).await? } else { Vec::new() };
+    let open = open_requests(&mut conn, &me, id).await?;
+    let direct = Find { team_of: Some(id), direct: true, here: true, ..Find::default() };
+    let reports = lookup::people(&mut conn, &direct, 100).await?;
+    let buttons = buttons(&mut conn, &me, &line).await?;
+    let page = PersonPage {
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::here(&line.name)],
+        id: id.to_string(),
+        name: line.name.clone(),
+        summary: summary(&me, &line, fully),
+        state: (fully || line.state == "left").then(|| line.badge(me.today())).flatten(),
+        buttons,
+        changes: changes(&mut conn, &me, &line).await?,
+        notices: if fully { notices(&line, accounts.len()) } else { Vec::new() },
+        seen: accounts.iter().map(|account| account.seen_at).max().map_or(String::new(), |at| format!("changed {}", me.when(at).relative)),
+        accounts: accounts.iter().map(|account| account_row(&me, account)).collect(),
+        may_look: false,
+        held_summary: words::count(held.len(), "entitlement", "entitlements"),
+        held,
+        held_hidden: !fully,
+        now: Timeline::default(),
+        open,
+        facts: facts(&line, fully),
+        reports: reports.iter().map(|line| Person::to(&line.name, line.href())).collect(),
+        history: Vec::new(),
+        shell: me.shell(&state, &mut conn, line.name.clone(), Nav::People).await?,
+    };
+    viewer::page(&page)
+}
+
+fn summary(me: &SignedIn, line: &Line, fully: bool) -> String {
+    let Some(employment) = &line.employment else { return "No employment is known".to_owned() };
+    let mut parts = vec![line.position()];
+    parts.extend(employment.manager_name.iter().map(|name| format!("reports to {name}")));
+    if fully {
+        parts.push(format!("since {}", super::view::parts::short_day(employment.first_day, me.today())));
+        parts.extend(employment.last_day.map(|day| format!("until {}", super::view::parts::long_day(day))));
+    }
+    parts.join(" · ")
+}
+
+fn facts(line: &Line, fully: bool) -> Facts {
+    let mut facts = Vec::new();
+    let mut add = |term: &str, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| Fact::new(term, v)));
+    add("Mail", line.mail.clone());
+    add("Phone", line.phone.clone());
+    if fully {
+        add("Employee number", line.employee_number.clone());
+        add("Contract", line.employment.as_ref().map(|e| e.kind.clone()));
+        add("First day", line.employment.as_ref().map(|e| super::view::parts::long_day(e.first_day)));
+        add("Last day", line.employment.as_ref().and_then(|e| e.last_day).map(super::view::parts::long_day));
+        add("Known from", Some(line.source.clone()));
+    }
+    if let Some((name, id)) = line.employment.as_ref().and_then(|e| Some((e.manager_name.clone()?, e.manager?))) {
+        facts.push(Fact::new("Manager", name).href(format!("/people/{id}")));
+    }
+    Facts(facts)
+}
+
+fn notices(line: &Line, accounts: usize) -> Vec<Notice> {
+    let notice = |tone, lead: &str, text: &str| Notice { tone, lead: lead.to_owned(), text: text.to_owned(), action: None };
+    match (line.state.as_str(), accounts) {
+        ("active", 0) => vec![notice(Tone::Warn, "No account.", "Nothing in the directory is known to be theirs.")],
+        ("left", 1..) => vec![notice(Tone::Quiet, "Has left.", "The account is kept, disabled, until its retention ends.")],
+        _ => Vec::new(),
+    }
+}
+
+async fn may_ask(conn: &mut PgConnection, me: &SignedIn, ask: Ask, person: PersonId) -> bool {
+    permit::<op::Submit>(conn, &me.actor(), Object::Ask(ask, Some(person))).await.is_ok()
+}
+
+async fn buttons(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<Link>, Error> {
+    let mut buttons = Vec::new();
+    if line.locked && may_ask(conn, me, Ask::Unlock, line.id).await {
+        buttons.push(Link::new("Unlock", format!("/requests/new/unlock?person={}", line.id)));
+    }
+    if line.accounts > 0 && may_ask(conn, me, Ask::PasswordReset, line.id).await {
+        buttons.push(Link::new("Reset password …", format!("/requests/new/password_reset?person={}", line.id)));
+    }
+    Ok(buttons)
+}
+
+async fn changes(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<MenuAction>, Error> {
+    let mut changes = Vec::new();
+    if line.state == "left" {
+        return Ok(changes);
+    }
+    if may_ask(conn, me, Ask::Access, line.id).await {
+        changes.push(MenuAction::link("Access …", format!("/requests/new/access?person={}", line.id)));
+    }
+    if may_ask(conn, me, Ask::Leaver, line.id).await {
+        changes.push(MenuAction::link("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
+    }
+    Ok(changes)
+}
+
+fn account_row(me: &SignedIn, account: &look::Account) -> AccountRow {
+    let mut lines = Vec::new();
+    lines.extend(account.password_set_at.map(|at| format!("password set {}", me.when(at).relative)));
+    lines.extend(account.expires_at.map(|at| format!("expires {}", me.when(at).relative)));
+    lines.extend(account.last_sign_in_at.map(|at| format!("last sign-in {} (may lag up to 14 days)", me.when(at).relative)));
+    if account.must_change_password {
+        lines.push("must set a password at the next sign-in".to_owned());
+    }
+    if account.protected {
+        lines.push("protected: in an administrators’ group".to_owned());
+    }
+    let state = if account.locked { "locked" } else if account.enabled { "enabled" } else { "disabled" };
+    let mut facts = vec![Fact::code("Place", &account.dn), Fact::code("Object id", account.id.to_string())];
+    facts.extend(account.upn.as_ref().map(|upn| Fact::code("Sign-in name", upn)));
+    facts.extend(account.mail.as_ref().map(|mail| Fact::code("Mail", mail)));
+    if let Some(rule) = &account.linked_by_rule {
+        facts.push(Fact::new("Linked by", rule.replace('_', " ")));
+    }
+    AccountRow {
+        system: words::system(&account.system),
+        name: account.user_name.clone(),
+        lines,
+        state: states::account(state),
+        facts: Facts(facts),
+    }
+}
+
+async fn held(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<HeldRow>, Error> {
+    let held = grants::held_by(conn, person).await?;
+    let mut rows: HashMap<_, HeldRow> = HashMap::new();
+    for grant in held {
+        let (how, reason) = match (grant.reason.as_str(), grant.request) {
+            ("rule", _) => ("birthright", Link::new(format!("rule “{}”", grant.reason_text), "/settings/birthright")),
+            (_, Some(number)) => ("asked for", Link::new(format!("REQ-{number:06}"), format!("/requests/{number}"))),
+            ("before_tenure", None) => ("before Tenure", Link::new("found at adoption", "/adoption")),
+            (_, None) => ("given", Link::new(grant.reason_text.clone(), format!("/catalogue/{}", grant.entitlement))),
+        };
+        let parties = [grant.asked_by, grant.decided_by].into_iter().flatten().collect::<Vec<_>>().join(" / ");
+        rows.entry(grant.entitlement).or_insert_with(|| HeldRow {
+            name: grant.name,
+            href: Some(format!("/catalogue/{}", grant.entitlement)),
+            sox: grant.sox,
+            how: how.to_owned(),
+            since: Some(me.when(grant.starts_at)),
+            until: grant.until_on.map(|day| me.day(day)),
+            reason,
+            parties,
+            badge: None,
+        });
+    }
+    let mut rows: Vec<HeldRow> = rows.into_values().collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(rows)
+}
+
+async fn open_requests(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<OpenRequest>, Error> {
+    let filter = Filter { open: Some(true), subject: Some(person), sort: Sort::Number, ..Filter::default() };
+    let lines = list(conn, me.viewer(), &filter, 20).await?;
+    let open = lines.into_iter().map(|line| OpenRequest {
+        number: line.number.to_string(),
+        href: format!("/requests/{}", line.number.0),
+        detail: format!("{} · asked {}", states::request(&line.state).word, me.when(line.asked_at).relative),
+        title: line.title,
+    });
+    Ok(open.collect())
+}
+
+/// `GET /team`
+pub async fn team(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let all = Fields(query).text("view") == "all";
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SeeTeam>(&mut conn, &me.actor(), Object::None).await?;
+    let below = Find { team_of: Some(me.viewer().person), here: true, ..Find::default() };
+    let lines = lookup::people(&mut conn, &below, 500).await?;
+    let direct = lines.iter().filter(|line| line.direct).count();
+    let rows = lines.iter().filter(|line| all || line.direct).map(|line| TeamRow {
+        person: Person::to(&line.name, line.href()),
+        position: line.position(),
+        badge: line.badge(me.today()),
+        open: if line.open > 0 { words::count(usize::try_from(line.open).unwrap_or(0), "open request", "open requests") } else { String::new() },
+        held: u32::try_from(line.held).ok(),
+        actions: vec![
+            Link::new("Access", format!("/requests/new/access?person={}", line.id)),
+            Link::new("Leaves", format!("/requests/new/leaver?person={}", line.id)),
+        ],
+        level: u8::from(!line.direct),
+    });
+    let count = |number: usize| u64::try_from(number).ok();
+    let page = TeamPage {
+        summary: format!("{} to you, {} in all", words::count(direct, "person reports", "people report"), lines.len()),
+        tabs: vec![
+            Tab::new("Direct reports", count(direct), "/team", !all),
+            Tab::new("Everybody below", count(lines.len()), "/team?view=all", all),
+        ],
+        rows: rows.collect(),
+        may_ask: me.may(Operation::AskJoiner),
+        shell: me.shell(&state, &mut conn, "My team", Nav::Team).await?,
+    };
+    viewer::page(&page)
+}
+
+/// `GET /org`
+pub async fn org(State(state): State<AppState>, me: SignedIn) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SearchPeople>(&mut conn, &me.actor(), Object::None).await?;
+    let lines = lookup::people(&mut conn, &Find { here: true, ..Find::default() }, 5000).await?;
+    let known: HashMap<PersonId, &Line> = lines.iter().map(|line| (line.id, line)).collect();
+    let mut below: HashMap<Option<PersonId>, Vec<&Line>> = HashMap::new();
+    let mut loose = Vec::new();
+    for line in &lines {
+        let manager = line.employment.as_ref().and_then(|e| e.manager);
+        if manager.is_some_and(|manager| !known.contains_key(&manager)) {
+            loose.push(Person::to(&line.name, line.href()));
+        }
+        below.entry(manager.filter(|manager| known.contains_key(manager))).or_default().push(line);
+    }
+    // The path from the viewer up is unfolded.
+    let mut path = vec![me.viewer().person];
+    while let Some(manager) = path.last().and_then(|id| known.get(id)).and_then(|line| line.employment.as_ref()?.manager) {
+        if path.contains(&manager) {
+            break;
+        }
+        path.push(manager);
+    }
+    let roots: Vec<OrgNode> = below.get(&None).into_iter().flatten().map(|line| node(line, &below, &path, 0)).collect();
+    let departments: std::collections::BTreeSet<_> = lines.iter().filter_map(|line| line.employment.as_ref()).map(|e| &e.department).collect();
+    let page = OrgPage {
+        summary: format!("{}, {}", words::count(lines.len(), "person", "people"), words::count(departments.len(), "department", "departments")),
+        roots,
+        loose,
+        shell: me.shell(&state, &mut conn, "Org chart", Nav::People).await?,
+    };
+    viewer::page(&page)
+}
+
+fn node(line: &Line, below: &HashMap<Option<PersonId>, Vec<&Line>>, path: &[PersonId], depth: u8) -> OrgNode {
+    // A circle of managers hangs together by itself and is never reached from the top; the depth is a second guard.
+    let reports: Vec<OrgNode> = match depth {
+        0..30 => below.get(&Some(line.id)).into_iter().flatten().map(|line| node(line, below, path, depth + 1)).collect(),
+        _ => Vec::new(),
+    };
+    OrgNode {
+        person: Person::to(&line.name, line.href()),
+        position: line.position(),
+        badge: None,
+        below: reports.iter().map(|report| report.below + 1).sum(),
+        open: depth == 0 || path.contains(&line.id),
+        reports,
+    }
+}
+
+/// `GET /search/people?q=`: for pickers.
+pub async fn pick(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SearchPeople>(&mut conn, &me.actor(), Object::None).await?;
+    let find = Find { search: fields.text("q").to_owned(), here: true, ..Find::default() };
+    let lines = lookup::people(&mut conn, &find, 8).await?;
+    let options = lines.iter().map(|line| line.option(me.today())).collect();
+    viewer::page(&PickerOptions { options, query: find.search })
+}
+
+/// `GET /search?q=`
+pub async fn search(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let text = Fields(query).text("q").to_owned();
+    let mut conn = state.pool.acquire().await?;
+    let groups = hits(&mut conn, &me, &text, 12).await?;
+    let mut shell = me.shell(&state, &mut conn, "Search", Nav::None).await?;
+    shell.search = text;
+    viewer::page(&SearchPage { shell, groups })
+}
+
+/// `GET /search/suggest?q=`
+pub async fn suggest(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let text = Fields(query).text("q").to_owned();
+    let mut conn = state.pool.acquire().await?;
+    let groups = hits(&mut conn, &me, &text, 4).await?;
+    viewer::page(&SuggestFragment { query: text, groups })
+}
+
+/// What the viewer may find: people, requests that they may see, the catalogue.
+async fn hits(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) -> Result<Vec<HitGroup>, Error> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wide = me.may(Operation::SeeQueue) || me.may(Operation::SeeSettings);
+    let people = lookup::people(conn, &Find { search: text.to_owned(), here: !wide, ..Find::default() }, limit).await?;
+    let people = people.iter().map(|line| Hit {
+        href: line.href(),
+        title: line.name.clone(),
+        detail: line.position(),
+        badge: if wide { line.badge(me.today()) } else { None },
+    });
+    let requests = requests(conn, me, text, limit).await?;
+    let catalogue = catalog::list(conn, text, false, None, limit).await?;
+    let catalogue = catalogue.iter().map(|entitlement| Hit {
+        href: format!("/catalogue/{}", entitlement.id),
+        title: entitlement.name.clone(),
+        detail: entitlement.description.clone(),
+        badge: entitlement.sox.then(|| Badge::info("SOX")),
+    });
+    let group = |title: &str, hits: Vec<Hit>| HitGroup { title: title.to_owned(), hits };
+    let groups = [group("People", people.collect()), group("Requests", requests), group("Catalogue", catalogue.collect())];
+    Ok(groups.into_iter().filter(|group| !group.hits.is_empty()).collect())
+}
+
+async fn requests(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) -> Result<Vec<Hit>, Error> {
+    let mut query = sqlx::QueryBuilder::<sqlx::Postgres>::new("select r.number, r.title, r.state, r.asked_at from request r where ");
+    crate::access::scope::visible_requests(&mut query, me.viewer());
+    let number = text.parse::<crate::ids::RequestNumber>().map_or(0, |number| number.0);
+    let like = format!("%{}%", text.replace(['%', '_', '\\', '\0'], ""));
+    query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(like);
+    query.push(") order by r.number desc limit ").push_bind(limit);
+    let rows: Vec<(i64, String, String, chrono::DateTime<chrono::Utc>)> = query.build_query_as().fetch_all(conn).await?;
+    let hits = rows.into_iter().map(|(number, title, state, asked_at)| Hit {
+        href: format!("/requests/{number}"),
+        title,
+        detail: format!("REQ-{number:06} · asked {}", When::at(asked_at, me.now, me.live.zone).relative),
+        badge: Some(states::request(&state)),
+    });
+    Ok(hits.collect())
+}

@@ -1,0 +1,657 @@
+//! Requests: the list, one request's page and its moving parts, and what can be done on it.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum_extra::extract::Query;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::view::errors::{ConfirmPage, Wrong};
+use super::view::forms::{Choice, FormErrors};
+use super::view::lists::{RequestRow, RequestsPage, Tab};
+use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link, Meter, Pager, Tone};
+use super::view::plan::{ItemView, PlanView, StepAction};
+use super::view::progress::{ClockView, Clocks, Stage, StageMark, Stages};
+use super::view::request::{AssignForm, MenuAction, Moving, Notice, RequestLiveFragment, RequestPage};
+use super::view::shell::Nav;
+use super::view::states;
+use super::viewer::{self, Posted, SignedIn};
+use super::{AppState, Error, Fields, cursor, plans, timeline, words};
+use crate::access::{self, Object, Operation, Role, op, permit, scope};
+use crate::changes::{self, secret};
+use crate::evidence::history;
+use crate::ids::{PersonId, RequestNumber, StepId};
+use crate::requests::list::{Filter, Key, Line, Sort};
+use crate::requests::{self as asking, Item, Request, RequestError, desk};
+
+/// Rows on a page of a list.
+pub const ROWS: i64 = 50;
+
+/// The request of that number as typed in an address; whoever may not see it is told so by `permit` afterwards.
+pub async fn find(conn: &mut PgConnection, number: &str) -> Result<Request, Error> {
+    let number: RequestNumber = number.parse().map_err(|_| Error::not_found())?;
+    asking::find(conn, number).await?.ok_or_else(Error::not_found)
+}
+
+/// A line of a list as its row.
+pub fn row(me: &SignedIn, line: &Line) -> RequestRow {
+    let steps = |count: i64| u32::try_from(count).unwrap_or(0);
+    let waits = line.waits_for.first().map_or(String::new(), |stage| format!("waits for {}", stage.to_lowercase()));
+    let by = line.asked_by.clone().filter(|name| *name != me.viewer().name).unwrap_or_default();
+    RequestRow {
+        number: line.number.to_string(),
+        href: format!("/requests/{}", line.number.0),
+        title: line.title.clone(),
+        detail: if line.settled_at.is_none() { waits } else { String::new() },
+        state: states::request_progress(&line.state, steps(line.steps_done), steps(line.steps)),
+        expected: line.resolve_by.filter(|_| line.settled_at.is_none()).map(|at| me.when(at)),
+        asked: Some(me.when(line.asked_at)),
+        asked_by: by,
+        restricted: line.restricted,
+    }
+}
+
+/// `GET /requests`
+pub async fn list(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    let view = match fields.text("view") {
+        "" if me.may(Operation::AskAccess) => "mine",
+        "" => "all",
+        other => other,
+    };
+    let mut filter = Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
+    filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
+    let me_id = me.viewer().person;
+    match view {
+        "mine" => filter.asked_by = Some(me_id),
+        "about" => filter.subject = Some(me_id),
+        "open" => filter.open = Some(true),
+        _ => {}
+    }
+    let mut lines = asking::list::list(&mut conn, me.viewer(), &filter, ROWS + 1).await?;
+    let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() }).await?;
+    let pager = pager(&me, "/requests", &fields, &mut lines);
+    let tab = |key: &str, label: &str| Tab::new(label, None, format!("/requests?view={key}"), view == key);
+    let mut tabs = vec![tab("mine", "I asked for"), tab("about", "About me"), tab("open", "Open"), tab("all", "All I may see")];
+    if !viewer::may_ask(&me.viewer().roles) {
+        tabs.drain(..2);
+    }
+    let typed = fields.text("state");
+    let state_words = ["deciding", "applying", "sent_back", "needs_person", "done", "rejected", "cancelled"];
+    let mut choices = vec![Choice::new("", "All states").chosen_if(typed)];
+    choices.extend(state_words.iter().map(|state| Choice::new(*state, states::request(state).word).chosen_if(typed)));
+    let page = RequestsPage {
+        shell: me.shell(&state, &mut conn, "Requests", Nav::Requests).await?,
+        summary: format!("{open} open"),
+        tabs,
+        rows: lines.iter().map(|line| row(&me, line)).collect(),
+        pager,
+        empty: Empty::new("No requests here", "What you ask for, and what is asked about you, appears here."),
+        may_ask: viewer::may_ask(&me.viewer().roles),
+        states: choices,
+        query: fields.text("q").to_owned(),
+    };
+    viewer::page(&page)
+}
+
+/// Cuts the extra line off and links to what follows; `after` is the place of the last line shown.
+pub fn pager(me: &SignedIn, path: &str, fields: &Fields, lines: &mut Vec<Line>) -> Pager {
+    let more = lines.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
+    lines.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
+    let next = lines.last().filter(|_| more).map(|line| cursor::seal(&me.live, &Key::from(line)));
+    links(path, fields, next)
+}
+
+/// Links around a page of a list: back to its start, on to what follows.
+pub fn links(path: &str, fields: &Fields, next: Option<String>) -> Pager {
+    let kept: String = fields
+        .0
+        .iter()
+        .filter(|(name, value)| name != "after" && !value.is_empty())
+        .map(|(name, value)| format!("&{}={}", super::errors::encoded(name), super::errors::encoded(value)))
+        .collect();
+    let to = |rest: String| format!("{path}?{}", format!("{rest}{kept}").trim_start_matches('&'));
+    let first = (!fields.text("after").is_empty()).then(|| to(String::new()));
+    Pager::by_order(first, next.map(|next| to(format!("&after={next}"))), "")
+}
+
+/// Everything that the parts of a request's page are made from.
+struct Told {
+    request: Request,
+    items: Vec<Item>,
+    stages: Vec<asking::Stage>,
+    steps: Vec<changes::Step>,
+    visible: scope::Items,
+    /// Ordinals of items that wait for the viewer, and for whom.
+    decidable: Vec<(i32, Option<PersonId>)>,
+    secrets: Vec<secret::Waiting>,
+    entries: Vec<history::Entry>,
+    roles: Vec<Role>,
+    names: plans::Names,
+}
+
+impl Told {
+    async fn read(conn: &mut PgConnection, me: &SignedIn, number: &str) -> Result<Self, Error> {
+        let request = find(conn, number).await?;
+        let seen = permit::<op::See>(conn, &me.actor(), Object::Request(request.id)).await?;
+        let steps = changes::steps(conn, request.id, false).await?;
+        Ok(Self {
+            items: asking::items(conn, request.id).await?,
+            stages: asking::stages(conn, request.id).await?,
+            visible: scope::visible_items(conn, me.viewer(), request.id).await?,
+            decidable: asking::decide::decidable(conn, me.now, request.id, me.viewer().person).await?,
+            secrets: secret::of_request(conn, request.id).await?,
+            entries: history::timeline(conn, request.number.0).await?,
+            roles: seen.roles().to_vec(),
+            names: plans::Names::of(conn, steps.iter().map(|step| &step.difference)).await?,
+            steps,
+            request,
+        })
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| self.visible.shows(item.id))
+    }
+
+    fn moving(&self, me: &SignedIn, csrf: &str) -> Moving {
+        let done = self.steps.iter().filter(|step| matches!(step.state.as_str(), "applied" | "unchanged" | "skipped")).count();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Moving {
+            state: Some(states::request_progress(&self.request.state, count(done), count(self.steps.len()))),
+            notices: self.notices(me),
+            stages: self.stages(me),
+            clocks: clocks(me, &self.request),
+            plan: PlanView {
+                id: "plan".to_owned(),
+                csrf: csrf.to_owned(),
+                ..PlanView::new(self.shown().map(|item| self.item(me, item)).collect())
+            },
+        }
+    }
+
+    fn item(&self, me: &SignedIn, item: &Item) -> ItemView {
+        let steps = self.steps.iter().filter(|step| step.item == item.id);
+        let steps = steps.map(|step| plans::step(me, &self.names, step, self.actions(step))).collect();
+        let waits = self.decidable.iter().any(|(ordinal, _)| *ordinal == item.ordinal);
+        let decide = format!("/requests/{}/items/{}/decision", self.request.number.0, item.ordinal);
+        let open = self.stages.iter().find(|stage| stage.item == item.id && stage.state == "open");
+        let note = match (&item.why, open) {
+            (Some(why), _) => why.clone(),
+            (None, Some(stage)) => format!("{} decides: {}", stage.name, stage.reason),
+            (None, None) => String::new(),
+        };
+        ItemView {
+            ordinal: u32::try_from(item.ordinal).unwrap_or(0),
+            label: item.label.clone(),
+            sox: item.sox,
+            note,
+            digest_short: words::short(&item.digest),
+            badge: Some(states::item(&item.state)),
+            action: waits.then(|| Link::new("Decide", decide)),
+            ..ItemView::bare(steps)
+        }
+    }
+
+    fn actions(&self, step: &changes::Step) -> Vec<StepAction> {
+        let base = format!("/requests/{}/steps/{}", self.request.number.0, step.id);
+        let stopped = matches!(step.state.as_str(), "blocked" | "retrying");
+        let mut actions = Vec::new();
+        if stopped && Operation::RetryStep.may(&self.roles) {
+            actions.push(StepAction::post("Try again now", format!("{base}/retry")));
+        }
+        if stopped && Operation::SkipStep.may(&self.roles) {
+            actions.push(StepAction::ask("Leave it out …", format!("{base}/skip")));
+        }
+        actions
+    }
+
+    fn notices(&self, me: &SignedIn) -> Vec<Notice> {
+        let number = self.request.number.0;
+        let mut notices = Vec::new();
+        for (ordinal, _) in &self.decidable {
+            let label = self.items.iter().find(|item| item.ordinal == *ordinal).map_or("", |item| &item.label);
+            notices.push(Notice {
+                tone: Tone::Warn,
+                lead: "This waits for you.".to_owned(),
+                text: format!("Item {ordinal}, {label}, needs your decision."),
+                action: Some(Link::new("Decide", format!("/requests/{number}/items/{ordinal}/decision"))),
+            });
+        }
+        let mine = me.viewer().person;
+        for waiting in self.secrets.iter().filter(|secret| secret.reader == mine && secret.revealed_at.is_none() && !secret.expired) {
+            let ready = waiting.usable && waiting.readable_from <= me.now;
+            let text = match (ready, waiting.usable) {
+                (true, _) => "It is shown once, to you.".to_owned(),
+                (false, true) => format!("You can see it from {} on.", plans::later(me, Some(waiting.readable_from))),
+                (false, false) => "It is there as soon as the account has it.".to_owned(),
+            };
+            notices.push(Notice {
+                tone: if ready { Tone::Ok } else { Tone::Quiet },
+                lead: if ready { "The password is ready." } else { "The password will be handed to you." }.to_owned(),
+                text,
+                action: ready.then(|| Link::new("Reveal", format!("/secrets/{}", waiting.id))),
+            });
+        }
+        if self.request.state == "sent_back" && self.request.asked_by == Some(mine) {
+            notices.push(Notice {
+                tone: Tone::Warn,
+                lead: "This was sent back to you.".to_owned(),
+                text: "Read the question in the timeline, then change the answers; what comes out the same keeps its decisions.".to_owned(),
+                action: Some(Link::new("Change the answers", format!("/requests/{number}/answers"))),
+            });
+        }
+        if let Some(step) = self.steps.iter().find(|step| step.state == "blocked") {
+            notices.push(Notice {
+                tone: Tone::Bad,
+                lead: format!("{} needs a person.", step.label),
+                text: step.told.clone().unwrap_or_default(),
+                action: None,
+            });
+        }
+        notices
+    }
+
+    fn stages(&self, me: &SignedIn) -> Stages {
+        let several = self.items.len() > 1;
+        let mut shown = Vec::new();
+        for item in self.shown() {
+            let ordinal = if several { u32::try_from(item.ordinal).unwrap_or(0) } else { 0 };
+            let of_item: Vec<_> = self.stages.iter().filter(|stage| stage.item == item.id).collect();
+            if of_item.is_empty() {
+                shown.push(Stage::new(StageMark::NotNeeded, ordinal, "Nobody is asked", &["Policy asks for no decision here."]));
+            }
+            shown.extend(of_item.into_iter().map(|found| stage(me, ordinal, found)));
+        }
+        Stages(shown)
+    }
+
+    fn timeline(&self, me: &SignedIn) -> super::view::Timeline {
+        let labels: HashMap<Uuid, String> = self.steps.iter().map(|step| (step.id.0, step.label.clone())).collect();
+        let ordinals: Vec<i32> = self.shown().map(|item| item.ordinal).collect();
+        let all = self.visible == scope::Items::All;
+        timeline::of(me, &self.entries, &labels, |item| all || item.is_none_or(|item| ordinals.contains(&item)))
+    }
+
+    fn more(&self, me: &SignedIn) -> Vec<MenuAction> {
+        let number = self.request.number.0;
+        let (open, mine) = (self.request.settled_at.is_none(), self.request.asked_by == Some(me.viewer().person));
+        let mut more = Vec::new();
+        if open && mine && self.request.kind != "expiry" {
+            more.push(MenuAction::link("Change the answers …", format!("/requests/{number}/answers")));
+        }
+        if open && (mine || self.roles.contains(&Role::Desk)) {
+            more.push(MenuAction::link("Cancel the request …", format!("/requests/{number}/cancellation")).danger());
+        }
+        if Operation::SeeHistory.may(&self.roles) {
+            more.push(MenuAction::link("In the change history", format!("/history?q={}", self.request.number)));
+        }
+        more
+    }
+}
+
+pub fn stage(me: &SignedIn, item: u32, stage: &asking::Stage) -> Stage {
+    let mark = match stage.state.as_str() {
+        "approved" => StageMark::Approved,
+        "open" => StageMark::Asked,
+        "rejected" | "sent_back" => StageMark::Refused,
+        _ => StageMark::Later,
+    };
+    let mut lines = Vec::new();
+    if mark == StageMark::Asked {
+        if !stage.deciders.is_empty() {
+            lines.push(format!("asked: {}", stage.deciders.join(", ")));
+        }
+        lines.extend(stage.opened_at.map(|at| format!("asked {}", me.when(at).relative)));
+    }
+    let mut comment = String::new();
+    for decision in &stage.decisions {
+        let did = match decision.verdict.as_str() {
+            "approve" => "approved",
+            "reject" => "rejected",
+            _ => "sent it back",
+        };
+        let for_whom = decision.stands_for.as_ref().map_or(String::new(), |name| format!(" for {name}"));
+        lines.push(format!("{} {did}{for_whom}, {}", decision.name, me.when(decision.decided_at).relative));
+        comment.clone_from(&decision.comment);
+    }
+    lines.push(stage.reason.clone());
+    Stage { mark, item, name: stage.name.clone(), lines, comment }
+}
+
+fn clocks(me: &SignedIn, request: &Request) -> Clocks {
+    let clock = |name: &str, by: Option<DateTime<Utc>>, met: Option<DateTime<Utc>>| -> Option<ClockView> {
+        let by = by?;
+        let words = |minutes: i64| match minutes.abs() {
+            minutes if minutes < 120 => format!("{minutes} min"),
+            minutes if minutes < 48 * 60 => format!("{} h", minutes / 60),
+            minutes => format!("{} days", minutes / 60 / 24),
+        };
+        let name = name.to_owned();
+        if let Some(met) = met {
+            let badge = if met <= by { Badge::ok("met") } else { Badge::bad("missed") };
+            let words = format!("in {}", words((met - request.asked_at).num_minutes()));
+            return Some(ClockView { name, words, sub: String::new(), badge: Some(badge), meter: None });
+        }
+        let (left, whole) = ((by - me.now).num_minutes(), (by - request.asked_at).num_minutes().max(1));
+        let used = u8::try_from((100 - left * 100 / whole).clamp(0, 100)).unwrap_or(100);
+        let tone = match (left, used) {
+            (left, _) if left < 0 => Tone::Bad,
+            (_, 75..) => Tone::Warn,
+            _ => Tone::Ok,
+        };
+        let said = if left < 0 { format!("overdue by {}", words(left)) } else { format!("{} left", words(left)) };
+        let sub = format!("by {}", me.when(by).relative);
+        Some(ClockView { name, words: said, sub, badge: None, meter: Some(Meter::new(used, tone)) })
+    };
+    let response = clock("First response", request.respond_by, request.first_response_at.or(request.settled_at));
+    let resolution = clock("Resolution", request.resolve_by, request.settled_at);
+    Clocks(response.into_iter().chain(resolution).collect())
+}
+
+/// What came back with a comment that was not accepted.
+#[derive(Default)]
+struct Sent {
+    comment: String,
+    errors: FormErrors,
+}
+
+/// `GET /requests/{number}`
+pub async fn page(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
+    show(&state, &me, &number, StatusCode::OK, Sent::default()).await
+}
+
+async fn show(state: &AppState, me: &SignedIn, number: &str, status: StatusCode, sent: Sent) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let told = Told::read(&mut conn, me, number).await?;
+    let request = &told.request;
+    let shell = me.shell(state, &mut conn, request.title.clone(), Nav::Requests).await?;
+    let moving = told.moving(me, &shell.csrf);
+    let assign = assign_form(&mut conn, me, request).await?;
+    let actor = me.actor();
+    let may_comment = permit::<op::Comment>(&mut conn, &actor, Object::Request(request.id)).await.is_ok();
+    let page = RequestPage {
+        number: request.number.to_string(),
+        id: request.number.0.to_string(),
+        crumbs: vec![Crumb::to("Requests", "/requests"), Crumb::here(request.number.to_string())],
+        title: request.title.clone(),
+        summary: summary(me, request),
+        restricted: request.restricted,
+        details: details(request),
+        timeline: told.timeline(me),
+        buttons: moving.notices.iter().filter_map(|notice| notice.action.clone()).take(1).collect(),
+        more: told.more(me),
+        assign,
+        may_comment,
+        comment: sent.comment,
+        errors: sent.errors,
+        finished: request.settled_at.is_some(),
+        moving,
+        shell,
+    };
+    viewer::page_with(status, &page)
+}
+
+fn summary(me: &SignedIn, request: &Request) -> String {
+    let asker = request.asked_by_name.as_deref().unwrap_or("Tenure");
+    let mut parts = vec![words::kind(&request.kind).to_owned()];
+    let answer = |name: &str| request.answers["answers"][name].as_str().map(str::to_owned);
+    if let (Some(title), Some(department), Some(site)) = (answer("title"), answer("department"), answer("site")) {
+        parts.push(format!("{title}, {department}, {site}"));
+    }
+    for (name, word) in [("start_on", "starts"), ("last_day", "last day"), ("until", "until")] {
+        if let Some(day) = answer(name).and_then(|day| day.parse().ok()) {
+            parts.push(format!("{word} {}", super::view::parts::long_day(day)));
+        }
+    }
+    parts.push(format!("asked for by {asker} {}", me.when(request.asked_at).relative));
+    parts.join(" · ")
+}
+
+fn details(request: &Request) -> Facts {
+    let mut facts = vec![Fact::new("Number", request.number.to_string()), Fact::new("Kind", words::kind(&request.kind))];
+    facts.push(Fact::new("Priority", states::priority(u8::try_from(request.priority).unwrap_or(3)).word));
+    if let (Some(person), Some(name)) = (request.subject, &request.subject_name) {
+        facts.push(Fact::new("About", name).href(format!("/people/{person}")));
+    }
+    facts.push(Fact::new("Assignee", request.assignee_name.clone().unwrap_or_else(|| "unassigned".to_owned())));
+    Facts(facts)
+}
+
+async fn assign_form(conn: &mut PgConnection, me: &SignedIn, request: &Request) -> Result<Option<AssignForm>, Error> {
+    if !me.may(Operation::Assign) || request.settled_at.is_some() {
+        return Ok(None);
+    }
+    let agents = agents(conn, request.assignee).await?;
+    Ok(Some(AssignForm { action: format!("/requests/{}/assignment", request.number.0), agents }))
+}
+
+/// Those of the desk, with "unassigned" first.
+pub async fn agents(conn: &mut PgConnection, chosen: Option<PersonId>) -> Result<Vec<Choice>, Error> {
+    let chosen = chosen.map_or(String::new(), |person| person.to_string());
+    let mut agents = vec![Choice::new("", "Unassigned").chosen_if(&chosen)];
+    for (person, name) in access::roles::holders(conn, Role::Desk).await? {
+        agents.push(Choice::new(person.to_string(), name).chosen_if(&chosen));
+    }
+    Ok(agents)
+}
+
+/// `GET /requests/{number}/timeline`: what moved.
+pub async fn moved(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let told = Told::read(&mut conn, &me, &number).await?;
+    let mut moving = told.moving(&me, &me.live.form_token());
+    moving.plan.replaces = true;
+    viewer::page(&RequestLiveFragment { timeline: told.timeline(&me), moving })
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Denied(denied) => denied.into(),
+            RequestError::Database(error) => error.into(),
+            RequestError::Fields(fields) => {
+                Error::fields(fields.into_iter().map(|error| (error.field, error.message)).collect())
+            }
+            RequestError::Stale => Error::wrong(Wrong::Conflict, "It has changed since you looked at it."),
+            RequestError::Conflict(words) => Error::wrong(Wrong::Conflict, words),
+            RequestError::Evidence(error) => Error::broken(error),
+        }
+    }
+}
+
+/// Field errors as a form shows them.
+pub fn form_errors(fields: Vec<crate::plan::field::FieldError>) -> FormErrors {
+    let mut errors = FormErrors::default();
+    for field in fields {
+        errors.add(field.field, field.message);
+    }
+    errors
+}
+
+fn number_of(text: &str) -> Result<RequestNumber, Error> {
+    text.parse().map_err(|_| Error::not_found())
+}
+
+/// `POST /requests/{number}/comments`
+pub async fn comment(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    Posted { me, fields }: Posted,
+) -> Result<Response, Error> {
+    let body = fields.raw("comment");
+    match desk::comment(&state.pool, me.now, &me.actor(), number_of(&number)?, body).await {
+        Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
+        Err(RequestError::Fields(fields)) => {
+            let mut errors = FormErrors::default();
+            fields.into_iter().for_each(|error| errors.add("comment", error.message));
+            let sent = Sent { comment: body.to_owned(), errors };
+            show(&state, &me, &number, StatusCode::UNPROCESSABLE_ENTITY, sent).await
+        }
+        Err(other) => Err(back(other, &number)),
+    }
+}
+
+/// The error with a way back to the request.
+fn back(error: RequestError, number: &str) -> Error {
+    Error::from(error).link("Back to the request", format!("/requests/{number}"))
+}
+
+/// `POST /requests/{number}/assignment`
+pub async fn assign(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    Posted { me, fields }: Posted,
+) -> Result<Response, Error> {
+    let assignee = match fields.text("assignee") {
+        "" => None,
+        "me" => Some(me.viewer().person),
+        typed => Some(typed.parse().map_err(|_| Error::wrong(Wrong::Senseless, "That is nobody of the desk."))?),
+    };
+    desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee).await.map_err(|error| back(error, &number))?;
+    Ok(viewer::see(&format!("/requests/{number}")))
+}
+
+/// A page that asks before something is done to a request.
+async fn confirm(
+    state: &AppState,
+    me: &SignedIn,
+    request: &Request,
+    asks: ConfirmPage,
+    status: StatusCode,
+) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let address = format!("/requests/{}", request.number.0);
+    let page = ConfirmPage {
+        shell: me.shell(state, &mut conn, asks.title.clone(), Nav::Requests).await?,
+        crumbs: vec![Crumb::to("Requests", "/requests"), Crumb::to(request.number.to_string(), address.clone()), Crumb::here(asks.button.clone())],
+        facts: Facts(vec![Fact::new("Request", request.title.clone())]),
+        back: address,
+        ..asks
+    };
+    viewer::page_with(status, &page)
+}
+
+/// An empty question, to be filled in.
+pub fn question(title: String, text: &str, action: String, button: &str) -> ConfirmPage {
+    ConfirmPage {
+        shell: super::view::Shell::default(),
+        crumbs: Vec::new(),
+        title,
+        text: text.to_owned(),
+        facts: Facts::default(),
+        errors: FormErrors::default(),
+        action,
+        button: button.to_owned(),
+        danger: false,
+        reason_label: String::new(),
+        reason: String::new(),
+        password: false,
+        hidden: Vec::new(),
+        back: String::new(),
+    }
+}
+
+fn cancellation(request: &Request) -> ConfirmPage {
+    ConfirmPage {
+        danger: true,
+        reason_label: "Why?".to_owned(),
+        ..question(
+            format!("Cancel {}?", request.number),
+            "What has been done stays done; what has not will not be. Those involved can see why.",
+            format!("/requests/{}/cancellation", request.number.0),
+            "Cancel the request",
+        )
+    }
+}
+
+/// `GET /requests/{number}/cancellation`
+pub async fn cancellation_page(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    me: SignedIn,
+) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, &number).await?;
+    permit::<op::Cancel>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    drop(conn);
+    confirm(&state, &me, &request, cancellation(&request), StatusCode::OK).await
+}
+
+/// `POST /requests/{number}/cancellation`
+pub async fn cancel(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    Posted { me, fields }: Posted,
+) -> Result<Response, Error> {
+    let reason = fields.text("reason");
+    asking::cancel::cancel(&state.pool, me.now, &me.actor(), number_of(&number)?, reason)
+        .await
+        .map_err(|error| back(error, &number))?;
+    Ok(viewer::see(&format!("/requests/{number}")))
+}
+
+/// `POST /requests/{number}/steps/{step}/retry`
+pub async fn retry(
+    State(state): State<AppState>,
+    Path((number, step)): Path<(String, StepId)>,
+    Posted { me, .. }: Posted,
+) -> Result<Response, Error> {
+    let which = (number_of(&number)?, step);
+    desk::step(&state.pool, me.now, &me.actor(), which, &desk::Say::Retry).await.map_err(|error| back(error, &number))?;
+    Ok(viewer::see(&format!("/requests/{number}")))
+}
+
+fn leaving_out(request: &Request, step: StepId) -> ConfirmPage {
+    ConfirmPage {
+        danger: true,
+        reason_label: "Why is it not needed?".to_owned(),
+        ..question(
+            "Leave this step out?".to_owned(),
+            "It will not be done; what waits for it goes on. Your reason goes into the evidence.",
+            format!("/requests/{}/steps/{step}/skip", request.number.0),
+            "Leave it out",
+        )
+    }
+}
+
+/// `GET /requests/{number}/steps/{step}/skip`
+pub async fn skip_page(
+    State(state): State<AppState>,
+    Path((number, step)): Path<(String, StepId)>,
+    me: SignedIn,
+) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, &number).await?;
+    permit::<op::Skip>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    drop(conn);
+    confirm(&state, &me, &request, leaving_out(&request, step), StatusCode::OK).await
+}
+
+/// `POST /requests/{number}/steps/{step}/skip`
+pub async fn skip(
+    State(state): State<AppState>,
+    Path((number, step)): Path<(String, StepId)>,
+    Posted { me, fields }: Posted,
+) -> Result<Response, Error> {
+    let say = desk::Say::Skip { reason: fields.text("reason").to_owned() };
+    match desk::step(&state.pool, me.now, &me.actor(), (number_of(&number)?, step), &say).await {
+        Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
+        Err(RequestError::Fields(fields)) => {
+            let mut conn = state.pool.acquire().await?;
+            let request = find(&mut conn, &number).await?;
+            drop(conn);
+            let asks = ConfirmPage { errors: form_errors(fields), ..leaving_out(&request, step) };
+            confirm(&state, &me, &request, asks, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+        Err(other) => Err(back(other, &number)),
+    }
+}

@@ -1,0 +1,101 @@
+//! Words that pages use for what the domain names briefly: kinds, attributes, systems, roles.
+
+use crate::access::Role;
+
+/// A kind of request: "Joiner".
+pub fn kind(kind: &str) -> &'static str {
+    match kind {
+        "joiner" => "Joiner",
+        "leaver" => "Leaver",
+        "access" => "Access",
+        "password_reset" => "Password reset",
+        "unlock" => "Unlock",
+        "expiry" => "End of access",
+        _ => "Request",
+    }
+}
+
+/// What people call an attribute of a directory object; its own name where there is no better one.
+pub fn attribute(name: &str) -> &str {
+    match name {
+        "parent" => "place",
+        "cn" => "name in the directory",
+        "sAMAccountName" => "user name",
+        "userPrincipalName" => "sign-in name",
+        "givenName" => "given name",
+        "sn" => "family name",
+        "displayName" => "name as shown",
+        "physicalDeliveryOfficeName" => "office",
+        "employeeID" => "employee number",
+        "accountExpires" => "account expires",
+        "mustChangePassword" => "must set a password",
+        other => other,
+    }
+}
+
+/// A step's kind: "user", "membership".
+pub fn step_kind(kind: &str) -> &str {
+    match kind {
+        "user" => "account",
+        other => other,
+    }
+}
+
+/// A target system: "Active Directory · corp.example.com".
+pub fn system(key: &str) -> String {
+    let (family, instance) = key.split_once(':').unwrap_or((key, ""));
+    let family = match family {
+        "ad" => "Active Directory",
+        other => other,
+    };
+    if instance.is_empty() { family.to_owned() } else { format!("{family} · {instance}") }
+}
+
+/// Of a digest, as much as people compare: "9f2c…e1a7".
+pub fn short(digest: &str) -> String {
+    match (digest.get(..4), digest.len().checked_sub(4).and_then(|at| digest.get(at..))) {
+        (Some(first), Some(last)) if digest.len() > 8 => format!("{first}…{last}"),
+        _ => digest.to_owned(),
+    }
+}
+
+/// A stage's role as what somebody decides: "as owner".
+pub fn decides_as(role: &str) -> &'static str {
+    match role {
+        "manager" => "as manager",
+        "owner" => "as owner",
+        "security" => "for security",
+        _ => "for the service desk",
+    }
+}
+
+/// A role in a sentence.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Employee => "employee",
+        Role::Manager => "manager",
+        Role::Owner => "owner",
+        Role::Desk => "service desk",
+        Role::DeskLead => "desk lead",
+        Role::Security => "security",
+        Role::Auditor => "auditor",
+        Role::Administrator => "administrator",
+    }
+}
+
+/// "1 change", "3 changes".
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_shortened_and_systems_named() {
+        assert_eq!(short("9f2c00000000e1a7"), "9f2c…e1a7");
+        assert_eq!(short("abc"), "abc");
+        assert_eq!(system("ad:corp.example.com"), "Active Directory · corp.example.com");
+    }
+}
