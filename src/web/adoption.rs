@@ -28,7 +28,13 @@ use crate::requests::sight;
 use crate::target::SystemKey;
 
 fn state_of(account: &Account) -> Badge {
-    states::account(if account.locked { "locked" } else if account.enabled { "enabled" } else { "disabled" })
+    states::account(if account.locked {
+        "locked"
+    } else if account.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    })
 }
 
 fn decided(account: &Account) -> Option<Badge> {
@@ -50,7 +56,9 @@ pub async fn page(
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeAdoption>(&mut conn, &me.actor(), Object::None).await?;
     let view = fields.text("view");
-    let mut query = QueryBuilder::<Postgres>::new("select a.system, a.native_id, a.user_name from account a where a.gone_at is null");
+    let mut query = QueryBuilder::<Postgres>::new(
+        "select a.system, a.native_id, a.user_name from account a where a.gone_at is null",
+    );
     query.push(match view {
         "linked" => " and a.person is not null",
         "service" => " and a.person is null and a.kind not in ('unknown', 'person')",
@@ -87,7 +95,11 @@ pub async fn page(
     };
     let page = AdoptionPage {
         summary: format!("{} of {} accounts are linked; {} to look at", counts.linked, counts.all, counts.open),
-        tabs: vec![tab("", "To look at", Some(counts.open)), tab("linked", "Linked", Some(counts.linked)), tab("service", "Service and others", None)],
+        tabs: vec![
+            tab("", "To look at", Some(counts.open)),
+            tab("linked", "Linked", Some(counts.linked)),
+            tab("service", "Service and others", None),
+        ],
         query: fields.text("q").to_owned(),
         view: view.to_owned(),
         rows,
@@ -167,11 +179,15 @@ async fn show(
     let page = AdoptPage {
         crumbs: vec![Crumb::to("Adoption", "/adoption"), Crumb::here(&account.user_name)],
         name: account.user_name.clone(),
-        summary: [Some(words::system(&account.system)), Some(account.display_name.clone()), account.last_sign_in_at.map(|at| format!("last sign-in {}", me.when(at).relative))]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" · "),
+        summary: [
+            Some(words::system(&account.system)),
+            Some(account.display_name.clone()),
+            account.last_sign_in_at.map(|at| format!("last sign-in {}", me.when(at).relative)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · "),
         state: state_of(&account),
         facts: Facts(facts),
         groups: groups.into_iter().map(|group| group.name).collect(),
@@ -203,7 +219,8 @@ pub async fn link(
     let mut tx = state.pool.begin().await?;
     let account = find(&mut tx, id).await?;
     let mut errors = FormErrors::default();
-    let person = if fields.text("person").is_empty() { None } else { somebody(&mut tx, &me, fields.text("person")).await? };
+    let person =
+        if fields.text("person").is_empty() { None } else { somebody(&mut tx, &me, fields.text("person")).await? };
     let choice = fields.text("link");
     if !["person", "service", "nobody"].contains(&choice) {
         errors.add("link", "Choose whose it is");
@@ -235,11 +252,16 @@ pub async fn link(
             let link = Link { system: &system, account: id, person, kind, rule: Rule::Hand };
             linking::link(&mut tx, me.now, &by, &link).await.map_err(sqlx::Error::from)?
         }
-        ("service", _) => linking::classify(&mut tx, me.now, &by, (&system, id), Kind::Service).await.map_err(sqlx::Error::from)?,
+        ("service", _) => {
+            linking::classify(&mut tx, me.now, &by, (&system, id), Kind::Service).await.map_err(sqlx::Error::from)?
+        }
         _ => linking::classify(&mut tx, me.now, &by, (&system, id), Kind::Ignored).await.map_err(sqlx::Error::from)?,
     };
     if !done {
-        return Err(Error::wrong(super::view::errors::Wrong::Conflict, "Somebody has decided about this account meanwhile."));
+        return Err(Error::wrong(
+            super::view::errors::Wrong::Conflict,
+            "Somebody has decided about this account meanwhile.",
+        ));
     }
     tx.commit().await?;
     Ok(viewer::see("/adoption"))

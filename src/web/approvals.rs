@@ -36,7 +36,11 @@ pub async fn list(
     let mut conn = state.pool.acquire().await?;
     let waiting = asking::list::waiting_for(&mut conn, me.now, me.viewer().person, 200).await?;
     let count = u64::try_from(waiting.len()).ok();
-    let rows = if decided { decided_rows(&mut conn, &me).await? } else { waiting.iter().map(|w| waiting_row(&me, w)).collect() };
+    let rows = if decided {
+        decided_rows(&mut conn, &me).await?
+    } else {
+        waiting.iter().map(|w| waiting_row(&me, w)).collect()
+    };
     let standing = delegation::list(&mut conn, me.viewer().person, me.today()).await?;
     let standing = standing.iter().find(|d| d.delegate == me.viewer().person && d.from_day <= me.today());
     let page = ApprovalsPage {
@@ -139,7 +143,8 @@ async fn show(
     permit::<op::See>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     let visible = scope::visible_items(&mut conn, me.viewer(), request.id).await?;
     let items = asking::items(&mut conn, request.id).await?;
-    let item = items.iter().find(|item| item.ordinal == ordinal && visible.shows(item.id)).ok_or_else(Error::not_found)?;
+    let item =
+        items.iter().find(|item| item.ordinal == ordinal && visible.shows(item.id)).ok_or_else(Error::not_found)?;
     let all_stages = asking::stages(&mut conn, request.id).await?;
     let stages: Vec<&asking::Stage> = all_stages.iter().filter(|stage| stage.item == item.id).collect();
     let decidable = decide::decidable(&mut conn, me.now, request.id, me.viewer().person).await?;
@@ -161,7 +166,11 @@ async fn show(
         digest_short: words::short(&item.digest),
         what: if plan.count() == 1 { "this change".to_owned() } else { format!("these {} changes", plan.count()) },
         comment: sent.comment,
-        until: steps.iter().filter_map(|step| step.not_before).max().map_or(String::new(), |at| plans::later(me, Some(at))),
+        until: steps
+            .iter()
+            .filter_map(|step| step.not_before)
+            .max()
+            .map_or(String::new(), |at| plans::later(me, Some(at))),
         on_behalf: stands_for.unwrap_or_default(),
     });
     let others = items.len() - 1;
@@ -172,7 +181,11 @@ async fn show(
             Crumb::here(format!("Item {ordinal}")),
         ],
         title: format!("{}: {}", request.title, item.label),
-        summary: format!("asked for by {} {}", request.asked_by_name.as_deref().unwrap_or("Tenure"), me.when(request.asked_at).relative),
+        summary: format!(
+            "asked for by {} {}",
+            request.asked_by_name.as_deref().unwrap_or("Tenure"),
+            me.when(request.asked_at).relative
+        ),
         role: open.map_or(String::new(), |stage| format!("You decide {}.", words::decides_as(&stage.role))),
         why: open.map_or(String::new(), |stage| stage.reason.clone()),
         changed_since: sent.changed_since,
@@ -182,7 +195,14 @@ async fn show(
         form,
         details: details(me, &request, item),
         stages: Stages(stages.iter().map(|stage| requests::stage(me, 0, stage)).collect()),
-        others: if others == 0 { String::new() } else { format!("{} decided separately; none waits for another.", words::count(others, "other item of this request is", "other items of this request are")) },
+        others: if others == 0 {
+            String::new()
+        } else {
+            format!(
+                "{} decided separately; none waits for another.",
+                words::count(others, "other item of this request is", "other items of this request are")
+            )
+        },
         shell: me.shell(state, &mut conn, format!("Decide: {}", item.label), Nav::Approvals).await?,
     };
     viewer::page_with(status, &page)
@@ -201,14 +221,20 @@ fn closed(me: &SignedIn, request: &Request, item: &Item, stages: &[&asking::Stag
                 "reject" => "rejected",
                 _ => "sent back",
             };
-            format!("{} {did} this {}. It is {}.", decision.name, me.when(decision.decided_at).relative, states::item(&item.state).word)
+            format!(
+                "{} {did} this {}. It is {}.",
+                decision.name,
+                me.when(decision.decided_at).relative,
+                states::item(&item.state).word
+            )
         }
         None => format!("There is nothing for you to decide here. It is {}.", states::item(&item.state).word),
     }
 }
 
 fn details(me: &SignedIn, request: &Request, item: &Item) -> Facts {
-    let mut facts = vec![Fact::new("Asked for by", request.asked_by_name.clone().unwrap_or_else(|| "Tenure".to_owned()))];
+    let mut facts =
+        vec![Fact::new("Asked for by", request.asked_by_name.clone().unwrap_or_else(|| "Tenure".to_owned()))];
     if let (Some(person), Some(name)) = (request.subject, &request.subject_name) {
         facts.push(Fact::new("About", name).href(format!("/people/{person}")));
     }

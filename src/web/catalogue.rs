@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::requests::{ROWS, links};
 use super::view::catalogue::{
-    CataloguePage, EntitlementPage, EntitlementRow, HolderRow, SettingBlock, SettingKind, SettingPage, SettingVersion, SettingsPage,
+    CataloguePage, EntitlementPage, EntitlementRow, HolderRow, SettingBlock, SettingKind, SettingPage, SettingVersion,
+    SettingsPage,
 };
 use super::view::forms::Choice;
 use super::view::lists::Tab;
@@ -72,7 +73,11 @@ pub async fn page(
     }
     let settings = me.may(Operation::SeeSettings);
     let page = CataloguePage {
-        summary: format!("{}, {} in scope of SOX", words::count(usize::try_from(counts.all).unwrap_or(0), "entitlement", "entitlements"), counts.sox),
+        summary: format!(
+            "{}, {} in scope of SOX",
+            words::count(usize::try_from(counts.all).unwrap_or(0), "entitlement", "entitlements"),
+            counts.sox
+        ),
         tabs: vec![tab("", "All"), tab("sox", "SOX"), tab("mine", "Mine to decide"), tab("orphan", "Without an owner")],
         query: fields.text("q").to_owned(),
         view: view.to_owned(),
@@ -99,7 +104,8 @@ async fn row(conn: &mut PgConnection, me: &SignedIn, entitlement: &Entitlement) 
     )
     .fetch_one(&mut *conn)
     .await?;
-    let shown = me.may(Operation::SeeHolders) && permit::<op::SeeHolders>(conn, &me.actor(), Object::Entitlement(entitlement.id)).await.is_ok();
+    let shown = me.may(Operation::SeeHolders)
+        && permit::<op::SeeHolders>(conn, &me.actor(), Object::Entitlement(entitlement.id)).await.is_ok();
     Ok(EntitlementRow {
         name: entitlement.name.clone(),
         href: format!("/catalogue/{}", entitlement.id),
@@ -131,7 +137,8 @@ pub async fn entitlement(
     };
     let rules = catalog::rules(&mut conn).await.ok();
     let route = rules.as_ref().map_or(Stages::default(), |rules| route(&rules.routes.body, &found));
-    let by_rule = rules.iter().flat_map(|rules| &rules.birthright.body.rules).filter(|rule| rule.entitlements.contains(&id));
+    let by_rule =
+        rules.iter().flat_map(|rules| &rules.birthright.body.rules).filter(|rule| rule.entitlements.contains(&id));
     let mut facts = Vec::new();
     facts.push(match owner(&found) {
         Some(owner) => Fact::new("Owner", owner.name).href(owner.href.unwrap_or_default()),
@@ -174,7 +181,12 @@ fn route(routes: &catalog::Routes, entitlement: &Entitlement) -> Stages {
     let input = RouteInput { kind: "access".to_owned(), about, asked_by_manager: false, privileged: false };
     let stages = routes.stages(&input);
     if stages.is_empty() {
-        return Stages(vec![Stage::new(StageMark::NotNeeded, 0, "Nobody is asked", &["Policy asks for no decision here."])]);
+        return Stages(vec![Stage::new(
+            StageMark::NotNeeded,
+            0,
+            "Nobody is asked",
+            &["Policy asks for no decision here."],
+        )]);
     }
     let shown = stages.iter().map(|stage| {
         let name = match stage.role {
@@ -295,20 +307,31 @@ pub async fn setting(
     permit::<op::SeeSettings>(&mut conn, &me.actor(), Object::None).await?;
     let (_, title, _) = KINDS.iter().find(|(key, _, _)| *key == kind).ok_or_else(Error::not_found)?;
     let versions = versions(&mut conn, &kind).await?;
-    let shown = versions.iter().find(|version| wanted.is_none_or(|wanted| version.version == wanted)).ok_or_else(Error::not_found)?;
+    let shown = versions
+        .iter()
+        .find(|version| wanted.is_none_or(|wanted| version.version == wanted))
+        .ok_or_else(Error::not_found)?;
     let latest = versions.first().map(|version| version.version);
     let rows = versions.iter().map(|version| SettingVersion {
         number: version.version.to_string(),
         href: format!("/settings/{kind}?version={}", version.version),
         when: me.when(version.released_at),
-        by: version.released_by.as_ref().map_or("released with the program".to_owned(), |name| format!("released by {name}")),
+        by: version
+            .released_by
+            .as_ref()
+            .map_or("released with the program".to_owned(), |name| format!("released by {name}")),
         state: if Some(version.version) == latest { Badge::ok("in force") } else { Badge::quiet("superseded") },
         current: version.version == shown.version,
     });
     let page = SettingPage {
         crumbs: vec![Crumb::to("Settings", "/settings"), Crumb::here(*title)],
         title: (*title).to_owned(),
-        summary: format!("Version {}, released {}{}", shown.version, me.when(shown.released_at).relative, if shown.note.is_empty() { String::new() } else { format!(": {}", shown.note) }),
+        summary: format!(
+            "Version {}, released {}{}",
+            shown.version,
+            me.when(shown.released_at).relative,
+            if shown.note.is_empty() { String::new() } else { format!(": {}", shown.note) }
+        ),
         digest: words::short(&shown.digest),
         blocks: blocks(&mut conn, &shown.body).await?,
         body: serde_json::to_string_pretty(&shown.body).map_err(Error::broken)?,
@@ -325,8 +348,12 @@ async fn blocks(conn: &mut PgConnection, body: &Json) -> Result<Vec<SettingBlock
     let mut rest = Vec::new();
     for (key, value) in body.as_object().into_iter().flatten() {
         match value {
-            Json::Array(rules) if rules.iter().all(Json::is_object) => blocks.extend(rules.iter().map(|rule| block(rule, &names))),
-            Json::Object(inner) => blocks.push(SettingBlock { title: label(key), text: String::new(), facts: facts(inner, &names) }),
+            Json::Array(rules) if rules.iter().all(Json::is_object) => {
+                blocks.extend(rules.iter().map(|rule| block(rule, &names)))
+            }
+            Json::Object(inner) => {
+                blocks.push(SettingBlock { title: label(key), text: String::new(), facts: facts(inner, &names) })
+            }
             value => rest.push(fact(key, value, &names)),
         }
     }
@@ -391,9 +418,11 @@ fn line(value: &Json, names: &Names) -> String {
         Json::String(text) => names.get(text).cloned().unwrap_or_else(|| text.clone()),
         Json::Array(values) => values.iter().map(|value| line(value, names)).collect::<Vec<_>>().join(", "),
         Json::Object(inner) if inner.is_empty() => "everybody".to_owned(),
-        Json::Object(inner) => {
-            inner.iter().map(|(key, value)| format!("{}: {}", key.replace('_', " "), line(value, names))).collect::<Vec<_>>().join(" · ")
-        }
+        Json::Object(inner) => inner
+            .iter()
+            .map(|(key, value)| format!("{}: {}", key.replace('_', " "), line(value, names)))
+            .collect::<Vec<_>>()
+            .join(" · "),
         number => number.to_string(),
     }
 }

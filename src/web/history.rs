@@ -89,7 +89,11 @@ async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Resu
         match text.parse::<NaiveDate>() {
             Ok(day) => {
                 let day = if next { day.succ_opt()? } else { day };
-                me.live.zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest().map(|at| at.with_timezone(&Utc))
+                me.live
+                    .zone
+                    .from_local_datetime(&day.and_time(NaiveTime::MIN))
+                    .earliest()
+                    .map(|at| at.with_timezone(&Utc))
             }
             Err(_) => {
                 error = format!("“{text}” is not a day; write it as 2026-11-30.");
@@ -119,7 +123,8 @@ async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Resu
 }
 
 fn row(me: &SignedIn, entry: &Entry) -> HistoryRow {
-    let alarm = ["step.refused", "step.drifted", "step.unknown", "session.refused", "approval.rejected"].contains(&entry.action.as_str());
+    let alarm = ["step.refused", "step.drifted", "step.unknown", "session.refused", "approval.rejected"]
+        .contains(&entry.action.as_str());
     let label = [entry.text("/detail/label"), entry.text("/detail/title"), entry.text("/detail/user_name")];
     let object = label.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| subject(&entry.subject));
     let mut detail = Vec::new();
@@ -147,7 +152,9 @@ fn by(entry: &Entry) -> String {
 /// "request:482" as people read it.
 fn subject(subject: &str) -> String {
     match subject.split_once(':') {
-        Some(("request", number)) => number.parse().map_or(subject.to_owned(), |number| RequestNumber(number).to_string()),
+        Some(("request", number)) => {
+            number.parse().map_or(subject.to_owned(), |number| RequestNumber(number).to_string())
+        }
         Some((kind, id)) => format!("{kind} {id}"),
         None => subject.replace('_', " "),
     }
@@ -196,8 +203,8 @@ fn sentence_case(text: &str) -> String {
 /// The records before and after in the subject's own sequence.
 async fn neighbours(conn: &mut PgConnection, entry: &Entry) -> Result<(Option<Uuid>, Option<Uuid>), Error> {
     let row = sqlx::query!(
-        "select (select id from evidence_record where subject = $1 and seq = $2 - 1) as before,
-                (select id from evidence_record where subject = $1 and seq = $2 + 1) as after",
+        "select (select id from evidence_record where subject = $1 and seq = $2::bigint - 1) as before,
+                (select id from evidence_record where subject = $1 and seq = $2::bigint + 1) as after",
         entry.subject,
         entry.seq
     )
@@ -216,15 +223,24 @@ fn change(entry: &Entry, title: &str) -> Option<PlanView> {
     let mut names: Vec<&String> = before.into_iter().chain(after).flat_map(|state| state.keys()).collect();
     names.sort();
     names.dedup();
-    let value = |state: Option<&serde_json::Map<String, Json>>, name: &str| state.and_then(|state| state.get(name)).and_then(text);
+    let value = |state: Option<&serde_json::Map<String, Json>>, name: &str| {
+        state.and_then(|state| state.get(name)).and_then(text)
+    };
     let mut changes = Vec::new();
     for name in names.into_iter().filter(|name| *name != "present") {
         let (from, to) = (value(before, name), value(after, name));
         if from != to {
-            changes.push(ChangeView { attribute_words: words::attribute(name).to_owned(), raw_name: name.clone(), from, to });
+            changes.push(ChangeView {
+                attribute_words: words::attribute(name).to_owned(),
+                raw_name: name.clone(),
+                from,
+                to,
+            });
         }
     }
-    let present = |state: Option<&serde_json::Map<String, Json>>| state.and_then(|state| state.get("present")).and_then(Json::as_bool);
+    let present = |state: Option<&serde_json::Map<String, Json>>| {
+        state.and_then(|state| state.get("present")).and_then(Json::as_bool)
+    };
     let mark = match (present(before), present(after)) {
         (Some(false), Some(true)) => Mark::Added,
         (Some(true), Some(false)) => Mark::Removed,
@@ -232,9 +248,16 @@ fn change(entry: &Entry, title: &str) -> Option<PlanView> {
         _ => Mark::Changed,
     };
     let kind = entry.kind.as_deref().map_or("record", words::step_kind);
-    let step = StepView { changes, ..StepView::new(mark, title, kind, &entry.system.as_deref().map(words::system).unwrap_or_default()) };
+    let step = StepView {
+        changes,
+        ..StepView::new(mark, title, kind, &entry.system.as_deref().map(words::system).unwrap_or_default())
+    };
     let title = "Before and after".to_owned();
-    Some(PlanView { title, aside: "as seen by the connector".to_owned(), ..PlanView::new(vec![ItemView::bare(vec![step])]) })
+    Some(PlanView {
+        title,
+        aside: "as seen by the connector".to_owned(),
+        ..PlanView::new(vec![ItemView::bare(vec![step])])
+    })
 }
 
 /// A value of a record in words; what was erased stays a commitment and says so.
@@ -287,7 +310,10 @@ async fn related(conn: &mut PgConnection, me: &SignedIn, entry: &Entry) -> Resul
         let decision = other.action.starts_with("approval.") && entry.item.is_some() && other.item == entry.item;
         if other.id != entry.id && (same_step || decision || other.action == "request.submitted") {
             let words = format!("{} · {}", sentence_case(&other.action.replace(['.', '_'], " ")), by(&other));
-            related.push((When::clock(other.at, me.now, me.live.zone), Link::new(words, format!("/history/{}", other.id))));
+            related.push((
+                When::clock(other.at, me.now, me.live.zone),
+                Link::new(words, format!("/history/{}", other.id)),
+            ));
         }
     }
     related.truncate(30);

@@ -88,11 +88,15 @@ async fn waits(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Waiting>, E
                 badge: Badge::warn("decide"),
                 title: format!("{}: {}", waiting.title, waiting.label),
                 detail: format!("{} · {steps}{asked}", waiting.number),
-                actions: vec![Link::new("Review", format!("/requests/{}/items/{}/decision", waiting.number.0, waiting.item))],
+                actions: vec![Link::new(
+                    "Review",
+                    format!("/requests/{}/items/{}/decision", waiting.number.0, waiting.item),
+                )],
             });
         }
     }
-    let sent_back = Filter { asked_by: Some(person), state: Some("sent_back".to_owned()), sort: Sort::Number, ..Filter::default() };
+    let sent_back =
+        Filter { asked_by: Some(person), state: Some("sent_back".to_owned()), sort: Sort::Number, ..Filter::default() };
     for line in list(conn, me.viewer(), &sent_back, 5).await? {
         waits.push(Waiting {
             badge: Badge::warn("answer"),
@@ -125,7 +129,11 @@ fn places(me: &SignedIn) -> Vec<Link> {
         (Operation::SeeSystem, "System", "/system"),
     ];
     let reads = me.may(Operation::SeeHistory) || me.may(Operation::SeeOutbox);
-    places.iter().filter(|(operation, _, _)| reads && me.may(*operation)).map(|(_, label, href)| Link::new(*label, *href)).collect()
+    places
+        .iter()
+        .filter(|(operation, _, _)| reads && me.may(*operation))
+        .map(|(_, label, href)| Link::new(*label, *href))
+        .collect()
 }
 
 async fn team(conn: &mut PgConnection, me: &SignedIn) -> Result<(Vec<TeamMember>, u32), Error> {
@@ -137,7 +145,9 @@ async fn team(conn: &mut PgConnection, me: &SignedIn) -> Result<(Vec<TeamMember>
     let all = u32::try_from(lines.len()).unwrap_or(0);
     lines.sort_by_key(|line| line.badge(me.today()).is_none());
     lines.truncate(8);
-    let team = lines.iter().map(|line| TeamMember { person: Person::to(&line.name, line.href()), badge: line.badge(me.today()) });
+    let team = lines
+        .iter()
+        .map(|line| TeamMember { person: Person::to(&line.name, line.href()), badge: line.badge(me.today()) });
     Ok((team.collect(), all))
 }
 
@@ -157,8 +167,20 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
         let free = Filter { unassigned: true, ..open.clone() };
         let (risk, stuck) = (count(conn, me.viewer(), &risk).await?, count(conn, me.viewer(), &stuck).await?);
         figures.push(figure("Open", count(conn, me.viewer(), &open).await?, "in the queue", "/queue", ""));
-        figures.push(figure("At risk", risk, "due within 4 hours", "/queue?view=risk", if risk > 0 { "warn" } else { "" }));
-        figures.push(figure("Needs a person", stuck, "stopped steps", "/queue?view=stuck", if stuck > 0 { "bad" } else { "" }));
+        figures.push(figure(
+            "At risk",
+            risk,
+            "due within 4 hours",
+            "/queue?view=risk",
+            if risk > 0 { "warn" } else { "" },
+        ));
+        figures.push(figure(
+            "Needs a person",
+            stuck,
+            "stopped steps",
+            "/queue?view=stuck",
+            if stuck > 0 { "bad" } else { "" },
+        ));
         figures.push(figure("Unassigned", count(conn, me.viewer(), &free).await?, "", "/queue?view=unassigned", ""));
     }
     if me.may(Operation::SeeAdoption) {
@@ -167,7 +189,13 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
         )
         .fetch_one(&mut *conn)
         .await?;
-        figures.push(figure("Without a person", orphans, "accounts to look at", "/adoption", if orphans > 0 { "warn" } else { "" }));
+        figures.push(figure(
+            "Without a person",
+            orphans,
+            "accounts to look at",
+            "/adoption",
+            if orphans > 0 { "warn" } else { "" },
+        ));
     }
     if me.may(Operation::SeeHistory) {
         let since = me.now - TimeDelta::days(7);

@@ -77,7 +77,11 @@ pub async fn poll(state: AppState) {
 }
 
 /// `GET /requests/{number}/events`
-pub async fn events(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
+pub async fn events(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    me: SignedIn,
+) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let request = requests::find(&mut conn, &number).await?;
     permit::<op::See>(&mut conn, &me.actor(), Object::Request(request.id)).await?;

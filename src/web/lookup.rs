@@ -38,7 +38,6 @@ pub struct Employment {
     pub title: String,
     pub department: String,
     pub site: String,
-    pub zone: String,
     pub manager: Option<PersonId>,
     pub manager_name: Option<String>,
     pub first_day: NaiveDate,
@@ -71,7 +70,7 @@ const SELECT: &str = "select p.id, p.display_name, p.employee_number, p.state, p
        (select count(*) from account a where a.person = p.id and a.gone_at is null) as accounts,
        (select count(*) from request r where r.subject = p.id and r.settled_at is null and not r.restricted) as open,
        (select count(distinct g.entitlement) from access_grant g where g.person = p.id and g.ended_at is null) as held,
-       e.type, e.title, d.name as department, s.name as site, s.zone, e.manager, m.display_name as manager_name,
+       e.type, e.title, d.name as department, s.name as site, e.manager, m.display_name as manager_name,
        e.first_day, e.last_day
   from person p
   left join lateral (select * from employment e where e.person = p.id
@@ -111,8 +110,14 @@ fn narrow(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
     if !words.is_empty() {
         query.push(" and (p.folded like ").push_bind(format!("%{words}%"));
         query.push(" or exists (select from account a where a.person = p.id and a.gone_at is null and lower(a.user_name) like ");
-        query.push_bind(format!("{words}%")).push(") or exists (select from sign_in s where s.person = p.id and s.user_name_folded like ");
-        query.push_bind(format!("{words}%")).push(") or word_similarity(").push_bind(words.to_owned()).push(", p.folded) > 0.5)");
+        query
+            .push_bind(format!("{words}%"))
+            .push(") or exists (select from sign_in s where s.person = p.id and s.user_name_folded like ");
+        query
+            .push_bind(format!("{words}%"))
+            .push(") or word_similarity(")
+            .push_bind(words.to_owned())
+            .push(", p.folded) > 0.5)");
     }
     if let Some(one) = find.one {
         query.push(" and p.id = ").push_bind(one);
@@ -155,7 +160,6 @@ fn line(row: &PgRow, lead: Option<PersonId>) -> Result<Line, sqlx::Error> {
             title: row.try_get("title")?,
             department: row.try_get("department")?,
             site: row.try_get("site")?,
-            zone: row.try_get("zone")?,
             manager,
             manager_name: row.try_get("manager_name")?,
             first_day: row.try_get("first_day")?,
@@ -220,7 +224,12 @@ impl Line {
 
     /// As a picker offers them.
     pub fn option(&self, today: NaiveDate) -> PickerOption {
-        PickerOption { value: self.typed(), label: self.name.clone(), detail: self.position(), badge: self.badge(today) }
+        PickerOption {
+            value: self.typed(),
+            label: self.name.clone(),
+            detail: self.position(),
+            badge: self.badge(today),
+        }
     }
 }
 
@@ -230,7 +239,11 @@ pub async fn person(conn: &mut PgConnection, id: PersonId) -> Result<Option<Line
 }
 
 /// Everybody below that person, as a picker offers them before anything is typed.
-pub async fn team_options(conn: &mut PgConnection, lead: PersonId, today: NaiveDate) -> Result<Vec<PickerOption>, Error> {
+pub async fn team_options(
+    conn: &mut PgConnection,
+    lead: PersonId,
+    today: NaiveDate,
+) -> Result<Vec<PickerOption>, Error> {
     let find = Find { team_of: Some(lead), here: true, ..Find::default() };
     Ok(people(conn, &find, 30).await?.iter().map(|line| line.option(today)).collect())
 }

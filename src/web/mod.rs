@@ -85,7 +85,15 @@ impl std::ops::Deref for AppState {
 impl AppState {
     pub fn new(pool: PgPool, config: Config, clock: Clock, stop: CancellationToken) -> Self {
         let metrics = crate::telemetry::metrics();
-        Self(Arc::new(Inner { pool, config, clock, metrics, stop, status: status::Cache::default(), live: live::Hub::default() }))
+        Self(Arc::new(Inner {
+            pool,
+            config,
+            clock,
+            metrics,
+            stop,
+            status: status::Cache::default(),
+            live: live::Hub::default(),
+        }))
     }
 
     /// The session cookie's name: with the prefix that binds it to this host and to TLS, except on plain loopback.

@@ -126,12 +126,18 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
     let mut query = QueryBuilder::<Postgres>::new(MAILS);
     query.push(" and id = ").push_bind(id);
     let mail: Mail = query.build_query_as().fetch_optional(&mut *conn).await?.ok_or_else(Error::not_found)?;
-    let mut facts = vec![Fact::code("To", &mail.address), Fact::new("Written", me.when(mail.created_at).exact), Fact::new("Tries", mail.tries.to_string())];
+    let mut facts = vec![
+        Fact::code("To", &mail.address),
+        Fact::new("Written", me.when(mail.created_at).exact),
+        Fact::new("Tries", mail.tries.to_string()),
+    ];
     if let Some(link) = mail.link() {
         facts.push(Fact::new("Request", link.label).href(link.href));
     }
     facts.extend(mail.sent_at.map(|at| Fact::new("Accepted", me.when(at).exact)));
-    facts.extend(Some(mail.note(&me)).filter(|note| !note.is_empty()).map(|note| Fact::new("The mail server said", note)));
+    facts.extend(
+        Some(mail.note(&me)).filter(|note| !note.is_empty()).map(|note| Fact::new("The mail server said", note)),
+    );
     let page = MailPage {
         subject: mail.subject.clone(),
         facts: Facts(facts),
@@ -187,29 +193,45 @@ async fn connectors(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<PartRo
             lines.extend(failing.map(|at| format!("failing since {}", me.when(at).relative)));
             lines.extend(seen.failure.clone());
         }
-        let accounts = sqlx::query_scalar!(r#"select count(*) as "count!" from account where system = $1 and gone_at is null"#, key)
-            .fetch_one(&mut *conn)
-            .await?;
+        let accounts = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from account where system = $1 and gone_at is null"#,
+            key
+        )
+        .fetch_one(&mut *conn)
+        .await?;
         let mut facts = vec![Fact::new("Accounts", accounts.to_string())];
         facts.extend(seen.map(|seen| Fact::new("Mirror’s position", seen.position.to_string())));
-        parts.push(PartRow { name: format!("{name} · {key}"), state: states::health(health), lines, facts: Facts(facts) });
+        parts.push(PartRow {
+            name: format!("{name} · {key}"),
+            state: states::health(health),
+            lines,
+            facts: Facts(facts),
+        });
     }
     Ok(parts)
 }
 
 async fn worker(conn: &mut PgConnection, me: &SignedIn) -> Result<PartRow, Error> {
-    let routines = sqlx::query!("select name, worker, finished_at, failure, runs from routine order by name").fetch_all(conn).await?;
+    let routines = sqlx::query!("select name, worker, finished_at, failure, runs from routine order by name")
+        .fetch_all(conn)
+        .await?;
     let last = routines.iter().filter_map(|routine| routine.finished_at).max();
-    let failing: Vec<String> = routines.iter().filter_map(|routine| Some(format!("{}: {}", routine.name, routine.failure.as_ref()?))).collect();
+    let failing: Vec<String> = routines
+        .iter()
+        .filter_map(|routine| Some(format!("{}: {}", routine.name, routine.failure.as_ref()?)))
+        .collect();
     let health = match last {
         None => "off",
         Some(at) if me.now - at > TimeDelta::seconds(30) => "down",
         Some(_) if !failing.is_empty() => "behind",
         Some(_) => "up",
     };
-    let mut lines: Vec<String> = last.map(|at| format!("last sign of life {}", me.when(at).relative)).into_iter().collect();
+    let mut lines: Vec<String> =
+        last.map(|at| format!("last sign of life {}", me.when(at).relative)).into_iter().collect();
     lines.extend(failing);
-    let facts = routines.iter().map(|routine| Fact::new(&routine.name, words::count(usize::try_from(routine.runs).unwrap_or(0), "run", "runs")));
+    let facts = routines.iter().map(|routine| {
+        Fact::new(&routine.name, words::count(usize::try_from(routine.runs).unwrap_or(0), "run", "runs"))
+    });
     Ok(PartRow { name: "Worker".to_owned(), state: states::health(health), lines, facts: Facts(facts.collect()) })
 }
 

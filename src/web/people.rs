@@ -62,7 +62,12 @@ pub async fn people(
     };
     let mut tabs = vec![tab("", "All")];
     if wide {
-        tabs.extend([tab("joining", "Joining"), tab("leaving", "Leaving"), tab("none", "Without an account"), tab("left", "Left")]);
+        tabs.extend([
+            tab("joining", "Joining"),
+            tab("leaving", "Leaving"),
+            tab("none", "Without an account"),
+            tab("left", "Left"),
+        ]);
     }
     let mut places = vec![Link::new("Org chart", "/org")];
     if me.may(Operation::SeeAdoption) {
@@ -118,7 +123,11 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         buttons,
         changes: changes(&mut conn, &me, &line).await?,
         notices: if fully { notices(&line, accounts.len()) } else { Vec::new() },
-        seen: accounts.iter().map(|account| account.seen_at).max().map_or(String::new(), |at| format!("changed {}", me.when(at).relative)),
+        seen: accounts
+            .iter()
+            .map(|account| account.seen_at)
+            .max()
+            .map_or(String::new(), |at| format!("changed {}", me.when(at).relative)),
         accounts: accounts.iter().map(|account| account_row(&me, account)).collect(),
         may_look: false,
         held_summary: words::count(held.len(), "entitlement", "entitlements"),
@@ -147,7 +156,8 @@ fn summary(me: &SignedIn, line: &Line, fully: bool) -> String {
 
 fn facts(line: &Line, fully: bool) -> Facts {
     let mut facts = Vec::new();
-    let mut add = |term: &str, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| Fact::new(term, v)));
+    let mut add =
+        |term: &str, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| Fact::new(term, v)));
     add("Mail", line.mail.clone());
     add("Phone", line.phone.clone());
     if fully {
@@ -164,10 +174,13 @@ fn facts(line: &Line, fully: bool) -> Facts {
 }
 
 fn notices(line: &Line, accounts: usize) -> Vec<Notice> {
-    let notice = |tone, lead: &str, text: &str| Notice { tone, lead: lead.to_owned(), text: text.to_owned(), action: None };
+    let notice =
+        |tone, lead: &str, text: &str| Notice { tone, lead: lead.to_owned(), text: text.to_owned(), action: None };
     match (line.state.as_str(), accounts) {
         ("active", 0) => vec![notice(Tone::Warn, "No account.", "Nothing in the directory is known to be theirs.")],
-        ("left", 1..) => vec![notice(Tone::Quiet, "Has left.", "The account is kept, disabled, until its retention ends.")],
+        ("left", 1..) => {
+            vec![notice(Tone::Quiet, "Has left.", "The account is kept, disabled, until its retention ends.")]
+        }
         _ => Vec::new(),
     }
 }
@@ -205,14 +218,22 @@ fn account_row(me: &SignedIn, account: &look::Account) -> AccountRow {
     let mut lines = Vec::new();
     lines.extend(account.password_set_at.map(|at| format!("password set {}", me.when(at).relative)));
     lines.extend(account.expires_at.map(|at| format!("expires {}", me.when(at).relative)));
-    lines.extend(account.last_sign_in_at.map(|at| format!("last sign-in {} (may lag up to 14 days)", me.when(at).relative)));
+    lines.extend(
+        account.last_sign_in_at.map(|at| format!("last sign-in {} (may lag up to 14 days)", me.when(at).relative)),
+    );
     if account.must_change_password {
         lines.push("must set a password at the next sign-in".to_owned());
     }
     if account.protected {
         lines.push("protected: in an administrators’ group".to_owned());
     }
-    let state = if account.locked { "locked" } else if account.enabled { "enabled" } else { "disabled" };
+    let state = if account.locked {
+        "locked"
+    } else if account.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    };
     let mut facts = vec![Fact::code("Place", &account.dn), Fact::code("Object id", account.id.to_string())];
     facts.extend(account.upn.as_ref().map(|upn| Fact::code("Sign-in name", upn)));
     facts.extend(account.mail.as_ref().map(|mail| Fact::code("Mail", mail)));
@@ -284,7 +305,11 @@ pub async fn team(
         person: Person::to(&line.name, line.href()),
         position: line.position(),
         badge: line.badge(me.today()),
-        open: if line.open > 0 { words::count(usize::try_from(line.open).unwrap_or(0), "open request", "open requests") } else { String::new() },
+        open: if line.open > 0 {
+            words::count(usize::try_from(line.open).unwrap_or(0), "open request", "open requests")
+        } else {
+            String::new()
+        },
         held: u32::try_from(line.held).ok(),
         actions: vec![
             Link::new("Access", format!("/requests/new/access?person={}", line.id)),
@@ -323,16 +348,23 @@ pub async fn org(State(state): State<AppState>, me: SignedIn) -> Result<Response
     }
     // The path from the viewer up is unfolded.
     let mut path = vec![me.viewer().person];
-    while let Some(manager) = path.last().and_then(|id| known.get(id)).and_then(|line| line.employment.as_ref()?.manager) {
+    while let Some(manager) =
+        path.last().and_then(|id| known.get(id)).and_then(|line| line.employment.as_ref()?.manager)
+    {
         if path.contains(&manager) {
             break;
         }
         path.push(manager);
     }
     let roots: Vec<OrgNode> = below.get(&None).into_iter().flatten().map(|line| node(line, &below, &path, 0)).collect();
-    let departments: std::collections::BTreeSet<_> = lines.iter().filter_map(|line| line.employment.as_ref()).map(|e| &e.department).collect();
+    let departments: std::collections::BTreeSet<_> =
+        lines.iter().filter_map(|line| line.employment.as_ref()).map(|e| &e.department).collect();
     let page = OrgPage {
-        summary: format!("{}, {}", words::count(lines.len(), "person", "people"), words::count(departments.len(), "department", "departments")),
+        summary: format!(
+            "{}, {}",
+            words::count(lines.len(), "person", "people"),
+            words::count(departments.len(), "department", "departments")
+        ),
         roots,
         loose,
         shell: me.shell(&state, &mut conn, "Org chart", Nav::People).await?,
@@ -343,7 +375,9 @@ pub async fn org(State(state): State<AppState>, me: SignedIn) -> Result<Response
 fn node(line: &Line, below: &HashMap<Option<PersonId>, Vec<&Line>>, path: &[PersonId], depth: u8) -> OrgNode {
     // A circle of managers hangs together by itself and is never reached from the top; the depth is a second guard.
     let reports: Vec<OrgNode> = match depth {
-        0..30 => below.get(&Some(line.id)).into_iter().flatten().map(|line| node(line, below, path, depth + 1)).collect(),
+        0..30 => {
+            below.get(&Some(line.id)).into_iter().flatten().map(|line| node(line, below, path, depth + 1)).collect()
+        }
         _ => Vec::new(),
     };
     OrgNode {
@@ -419,18 +453,22 @@ async fn hits(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) ->
         badge: entitlement.sox.then(|| Badge::info("SOX")),
     });
     let group = |title: &str, hits: Vec<Hit>| HitGroup { title: title.to_owned(), hits };
-    let groups = [group("People", people.collect()), group("Requests", requests), group("Catalogue", catalogue.collect())];
+    let groups =
+        [group("People", people.collect()), group("Requests", requests), group("Catalogue", catalogue.collect())];
     Ok(groups.into_iter().filter(|group| !group.hits.is_empty()).collect())
 }
 
 async fn requests(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) -> Result<Vec<Hit>, Error> {
-    let mut query = sqlx::QueryBuilder::<sqlx::Postgres>::new("select r.number, r.title, r.state, r.asked_at from request r where ");
+    let mut query = sqlx::QueryBuilder::<sqlx::Postgres>::new(
+        "select r.number, r.title, r.state, r.asked_at from request r where ",
+    );
     crate::access::scope::visible_requests(&mut query, me.viewer());
     let number = text.parse::<crate::ids::RequestNumber>().map_or(0, |number| number.0);
     let like = format!("%{}%", text.replace(['%', '_', '\\', '\0'], ""));
     query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(like);
     query.push(") order by r.number desc limit ").push_bind(limit);
-    let rows: Vec<(i64, String, String, chrono::DateTime<chrono::Utc>)> = query.build_query_as().fetch_all(conn).await?;
+    let rows: Vec<(i64, String, String, chrono::DateTime<chrono::Utc>)> =
+        query.build_query_as().fetch_all(conn).await?;
     let hits = rows.into_iter().map(|(number, title, state, asked_at)| Hit {
         href: format!("/requests/{number}"),
         title,

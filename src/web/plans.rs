@@ -23,7 +23,8 @@ impl Names {
         conn: &mut PgConnection,
         differences: impl Iterator<Item = &'a Difference>,
     ) -> Result<Self, Error> {
-        let values = differences.flat_map(|difference| &difference.changes).flat_map(|change| [&change.from, &change.to]);
+        let values =
+            differences.flat_map(|difference| &difference.changes).flat_map(|change| [&change.from, &change.to]);
         let ids: Vec<Uuid> = values.filter_map(|value| value.as_text()?.parse().ok()).collect();
         if ids.is_empty() {
             return Ok(Self::default());
@@ -102,7 +103,8 @@ pub fn step(me: &SignedIn, names: &Names, step: &Step, actions: Vec<StepAction>)
     let (mark, changes) = names.difference(&step.difference);
     let stopped = matches!(step.state.as_str(), "blocked" | "drifted");
     let told = step.told.clone().unwrap_or_default();
-    let again = step.due_at.filter(|_| step.state == "retrying").map(|at| format!("Tried again {}.", me.when(at).relative));
+    let again =
+        step.due_at.filter(|_| step.state == "retrying").map(|at| format!("Tried again {}.", me.when(at).relative));
     StepView {
         changes,
         badge: Some(states::step(&step.state)),

@@ -59,7 +59,13 @@ pub async fn page(
     let asked = filter(&me, &fields, view);
     let mut lines = list(&mut conn, me.viewer(), &asked, ROWS + 1).await?;
     let mut tabs = Vec::new();
-    for (key, label) in [("", "All open"), ("mine", "Mine"), ("unassigned", "Unassigned"), ("risk", "At risk"), ("stuck", "Needs a person")] {
+    for (key, label) in [
+        ("", "All open"),
+        ("mine", "Mine"),
+        ("unassigned", "Unassigned"),
+        ("risk", "At risk"),
+        ("stuck", "Needs a person"),
+    ] {
         let wanted = filter(&me, &Fields::default(), key);
         let found = u64::try_from(count(&mut conn, me.viewer(), &wanted).await?).ok();
         let href = if key.is_empty() { "/queue".to_owned() } else { format!("/queue?view={key}") };
@@ -67,7 +73,8 @@ pub async fn page(
     }
     let pager = pager(&me, "/queue", &fields, &mut lines);
     let kinds = RequestKind::ASKABLE.iter().map(|kind| Choice::new(kind.as_str(), words::kind(kind.as_str())));
-    let some_states = ["deciding", "applying", "sent_back", "needs_person"].map(|s| Choice::new(s, states::request(s).word));
+    let some_states =
+        ["deciding", "applying", "sent_back", "needs_person"].map(|s| Choice::new(s, states::request(s).word));
     let chosen = |first: &str, choices: Vec<Choice>, typed: &str| -> Vec<Choice> {
         std::iter::once(Choice::new("", first)).chain(choices).map(|choice| choice.chosen_if(typed)).collect()
     };
@@ -77,11 +84,15 @@ pub async fn page(
         SortHead::sorts(label, format!("/queue?view={view}&sort={key}"), if current { how } else { "" })
     };
     let page = QueuePage {
-        summary: format!("{} · sorted by {}", tabs.first().and_then(|tab| tab.count).map_or(String::new(), |n| format!("{n} open")), match asked.sort {
-            Sort::Clock => "what breaches next",
-            Sort::Number => "number, newest first",
-            Sort::Priority => "priority",
-        }),
+        summary: format!(
+            "{} · sorted by {}",
+            tabs.first().and_then(|tab| tab.count).map_or(String::new(), |n| format!("{n} open")),
+            match asked.sort {
+                Sort::Clock => "what breaches next",
+                Sort::Number => "number, newest first",
+                Sort::Priority => "priority",
+            }
+        ),
         tabs,
         query: fields.text("q").to_owned(),
         view: view.to_owned(),
@@ -123,7 +134,10 @@ fn row(me: &SignedIn, line: &Line) -> QueueRow {
         id: line.number.0.to_string(),
         number: line.number.to_string(),
         title: line.title.clone(),
-        detail: format!("{}{waits}", line.asked_by.as_deref().map_or(String::new(), |name| format!("asked for by {name}"))),
+        detail: format!(
+            "{}{waits}",
+            line.asked_by.as_deref().map_or(String::new(), |name| format!("asked for by {name}"))
+        ),
         restricted: line.restricted,
         priority: states::priority(u8::try_from(line.priority).unwrap_or(3)),
         state: states::request_progress(&line.state, steps(line.steps_done), steps(line.steps)),
@@ -141,13 +155,20 @@ fn clock(me: &SignedIn, line: &Line) -> (String, Option<Meter>) {
     let used = u8::try_from((100 - left * 100 / whole).clamp(0, 100)).unwrap_or(100);
     let amount = |minutes: i64| if minutes < 120 { format!("{minutes} min") } else { format!("{} h", minutes / 60) };
     let words = if left < 0 { format!("overdue by {}", amount(-left)) } else { amount(left) };
-    let tone = if left < 0 { Tone::Bad } else if used >= 75 { Tone::Warn } else { Tone::Ok };
+    let tone = if left < 0 {
+        Tone::Bad
+    } else if used >= 75 {
+        Tone::Warn
+    } else {
+        Tone::Ok
+    };
     (words, Some(Meter::new(used, tone)))
 }
 
 /// `POST /queue/assignment`: several at once, after a preview where more than one is chosen.
 pub async fn assign(State(state): State<AppState>, Posted { me, fields }: Posted) -> Result<Response, Error> {
-    let back = Some(fields.text("back")).filter(|back| *back == "/queue" || back.starts_with("/queue?")).unwrap_or("/queue");
+    let back =
+        Some(fields.text("back")).filter(|back| *back == "/queue" || back.starts_with("/queue?")).unwrap_or("/queue");
     let typed = match fields.text("assignee") {
         "me" => me.viewer().person.to_string(),
         "chosen" => fields.text("to").to_owned(),
@@ -157,7 +178,8 @@ pub async fn assign(State(state): State<AppState>, Posted { me, fields }: Posted
         "" => None,
         id => Some(id.parse().map_err(|_| Error::wrong(Wrong::Senseless, "That is nobody of the desk."))?),
     };
-    let numbers: Vec<RequestNumber> = fields.all("number").iter().filter_map(|number| number.parse().ok()).take(100).collect();
+    let numbers: Vec<RequestNumber> =
+        fields.all("number").iter().filter_map(|number| number.parse().ok()).take(100).collect();
     if numbers.len() > 1 && fields.text("sure") != "yes" {
         return preview(&state, &me, &numbers, (assignee, back)).await;
     }

@@ -68,7 +68,8 @@ pub async fn list(
         "" => "all",
         other => other,
     };
-    let mut filter = Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
+    let mut filter =
+        Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
     filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
     let me_id = me.viewer().person;
     match view {
@@ -78,10 +79,12 @@ pub async fn list(
         _ => {}
     }
     let mut lines = asking::list::list(&mut conn, me.viewer(), &filter, ROWS + 1).await?;
-    let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() }).await?;
+    let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() })
+        .await?;
     let pager = pager(&me, "/requests", &fields, &mut lines);
     let tab = |key: &str, label: &str| Tab::new(label, None, format!("/requests?view={key}"), view == key);
-    let mut tabs = vec![tab("mine", "I asked for"), tab("about", "About me"), tab("open", "Open"), tab("all", "All I may see")];
+    let mut tabs =
+        vec![tab("mine", "I asked for"), tab("about", "About me"), tab("open", "Open"), tab("all", "All I may see")];
     if !viewer::may_ask(&me.viewer().roles) {
         tabs.drain(..2);
     }
@@ -163,7 +166,8 @@ impl Told {
     }
 
     fn moving(&self, me: &SignedIn, csrf: &str) -> Moving {
-        let done = self.steps.iter().filter(|step| matches!(step.state.as_str(), "applied" | "unchanged" | "skipped")).count();
+        let done =
+            self.steps.iter().filter(|step| matches!(step.state.as_str(), "applied" | "unchanged" | "skipped")).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Moving {
             state: Some(states::request_progress(&self.request.state, count(done), count(self.steps.len()))),
@@ -227,7 +231,11 @@ impl Told {
             });
         }
         let mine = me.viewer().person;
-        for waiting in self.secrets.iter().filter(|secret| secret.reader == mine && secret.revealed_at.is_none() && !secret.expired) {
+        for waiting in self
+            .secrets
+            .iter()
+            .filter(|secret| secret.reader == mine && secret.revealed_at.is_none() && !secret.expired)
+        {
             let ready = waiting.usable && waiting.readable_from <= me.now;
             let text = match (ready, waiting.usable) {
                 (true, _) => "It is shown once, to you.".to_owned(),
@@ -267,7 +275,12 @@ impl Told {
             let ordinal = if several { u32::try_from(item.ordinal).unwrap_or(0) } else { 0 };
             let of_item: Vec<_> = self.stages.iter().filter(|stage| stage.item == item.id).collect();
             if of_item.is_empty() {
-                shown.push(Stage::new(StageMark::NotNeeded, ordinal, "Nobody is asked", &["Policy asks for no decision here."]));
+                shown.push(Stage::new(
+                    StageMark::NotNeeded,
+                    ordinal,
+                    "Nobody is asked",
+                    &["Policy asks for no decision here."],
+                ));
             }
             shown.extend(of_item.into_iter().map(|found| stage(me, ordinal, found)));
         }
@@ -369,7 +382,13 @@ pub async fn page(State(state): State<AppState>, Path(number): Path<String>, me:
     show(&state, &me, &number, StatusCode::OK, Sent::default()).await
 }
 
-async fn show(state: &AppState, me: &SignedIn, number: &str, status: StatusCode, sent: Sent) -> Result<Response, Error> {
+async fn show(
+    state: &AppState,
+    me: &SignedIn,
+    number: &str,
+    status: StatusCode,
+    sent: Sent,
+) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let told = Told::read(&mut conn, me, number).await?;
     let request = &told.request;
@@ -417,7 +436,8 @@ fn summary(me: &SignedIn, request: &Request) -> String {
 }
 
 fn details(request: &Request) -> Facts {
-    let mut facts = vec![Fact::new("Number", request.number.to_string()), Fact::new("Kind", words::kind(&request.kind))];
+    let mut facts =
+        vec![Fact::new("Number", request.number.to_string()), Fact::new("Kind", words::kind(&request.kind))];
     facts.push(Fact::new("Priority", states::priority(u8::try_from(request.priority).unwrap_or(3)).word));
     if let (Some(person), Some(name)) = (request.subject, &request.subject_name) {
         facts.push(Fact::new("About", name).href(format!("/people/{person}")));
@@ -516,7 +536,9 @@ pub async fn assign(
         "me" => Some(me.viewer().person),
         typed => Some(typed.parse().map_err(|_| Error::wrong(Wrong::Senseless, "That is nobody of the desk."))?),
     };
-    desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee).await.map_err(|error| back(error, &number))?;
+    desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee)
+        .await
+        .map_err(|error| back(error, &number))?;
     Ok(viewer::see(&format!("/requests/{number}")))
 }
 
@@ -532,7 +554,11 @@ async fn confirm(
     let address = format!("/requests/{}", request.number.0);
     let page = ConfirmPage {
         shell: me.shell(state, &mut conn, asks.title.clone(), Nav::Requests).await?,
-        crumbs: vec![Crumb::to("Requests", "/requests"), Crumb::to(request.number.to_string(), address.clone()), Crumb::here(asks.button.clone())],
+        crumbs: vec![
+            Crumb::to("Requests", "/requests"),
+            Crumb::to(request.number.to_string(), address.clone()),
+            Crumb::here(asks.button.clone()),
+        ],
         facts: Facts(vec![Fact::new("Request", request.title.clone())]),
         back: address,
         ..asks
@@ -606,7 +632,9 @@ pub async fn retry(
     Posted { me, .. }: Posted,
 ) -> Result<Response, Error> {
     let which = (number_of(&number)?, step);
-    desk::step(&state.pool, me.now, &me.actor(), which, &desk::Say::Retry).await.map_err(|error| back(error, &number))?;
+    desk::step(&state.pool, me.now, &me.actor(), which, &desk::Say::Retry)
+        .await
+        .map_err(|error| back(error, &number))?;
     Ok(viewer::see(&format!("/requests/{number}")))
 }
 

@@ -50,7 +50,9 @@ fn sentence(me: &SignedIn, entry: &Entry, labels: &HashMap<Uuid, String>) -> Opt
         action::REQUEST_CHANGED => ("changed the answers".to_owned(), String::new()),
         action::REQUEST_CANCELLED => ("took it back".to_owned(), entry.text("/reason")),
         action::REQUEST_COMMENTED => ("wrote".to_owned(), entry.text("/reason")),
-        action::REQUEST_ASSIGNED if entry.text("/detail/assignee").is_empty() => ("gave it back to the queue".to_owned(), String::new()),
+        action::REQUEST_ASSIGNED if entry.text("/detail/assignee").is_empty() => {
+            ("gave it back to the queue".to_owned(), String::new())
+        }
         action::REQUEST_ASSIGNED => ("assigned it".to_owned(), String::new()),
         action::APPROVAL_GRANTED => (format!("approved {item}{for_whom}"), entry.text("/reason")),
         action::APPROVAL_REJECTED => (format!("rejected {item}{for_whom}"), entry.text("/reason")),
@@ -78,7 +80,10 @@ fn step(entry: &Entry, labels: &HashMap<Uuid, String>, when: When) -> Option<Tim
     let told = entry.text("/detail/label");
     let known = entry.step.and_then(|step| labels.get(&step)).cloned();
     let label = if told.is_empty() { known.unwrap_or_else(|| "A step".to_owned()) } else { told };
-    let why = ["/detail/told", "/detail/why", "/detail/error", "/reason"].iter().map(|at| entry.text(at)).find(|text| !text.is_empty());
+    let why = ["/detail/told", "/detail/why", "/detail/error", "/reason"]
+        .iter()
+        .map(|at| entry.text(at))
+        .find(|text| !text.is_empty());
     let why = why.unwrap_or_default();
     let by = entry.actor_name.clone();
     let place = entry.system.as_deref().map(words::system).unwrap_or_default();
@@ -88,7 +93,9 @@ fn step(entry: &Entry, labels: &HashMap<Uuid, String>, when: When) -> Option<Tim
         action::STEP_REFUSED => (TimelineMark::alarm(), format!("refused by {place}")),
         action::STEP_RETRIED => (TimelineMark::waiting(), "could not be done yet and is tried again".to_owned()),
         action::STEP_UNKNOWN => (TimelineMark::waiting(), "had no answer; the next try looks first".to_owned()),
-        action::STEP_DRIFTED => (TimelineMark::alarm(), "was changed by somebody else meanwhile; nothing was done".to_owned()),
+        action::STEP_DRIFTED => {
+            (TimelineMark::alarm(), "was changed by somebody else meanwhile; nothing was done".to_owned())
+        }
         action::STEP_SKIPPED => (TimelineMark::note(), format!("left out by {}", by.unwrap_or_default())),
         action::STEP_RELEASED => (TimelineMark::moving(), format!("tried again by {}", by.unwrap_or_default())),
         _ => return None,

@@ -1,7 +1,5 @@
 //! Words that pages use for what the domain names briefly: kinds, attributes, systems, roles.
 
-use crate::access::Role;
-
 /// A kind of request: "Joiner".
 pub fn kind(kind: &str) -> &'static str {
     match kind {
@@ -66,20 +64,6 @@ pub fn decides_as(role: &str) -> &'static str {
         "owner" => "as owner",
         "security" => "for security",
         _ => "for the service desk",
-    }
-}
-
-/// A role in a sentence.
-pub fn role(role: Role) -> &'static str {
-    match role {
-        Role::Employee => "employee",
-        Role::Manager => "manager",
-        Role::Owner => "owner",
-        Role::Desk => "service desk",
-        Role::DeskLead => "desk lead",
-        Role::Security => "security",
-        Role::Auditor => "auditor",
-        Role::Administrator => "administrator",
     }
 }
 

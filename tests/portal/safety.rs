@@ -16,12 +16,28 @@ const MUTATING: &[&str] = &[
     "/me/tokens/{id}/revoke",
     "/me/delegations",
     "/me/delegations/{id}/end",
+    "/requests",
+    "/requests/new/{kind}",
+    "/drafts/{id}/discard",
+    "/drafts/{id}/{step}",
+    "/requests/{number}/comments",
+    "/requests/{number}/assignment",
+    "/requests/{number}/answers",
+    "/requests/{number}/cancellation",
+    "/requests/{number}/steps/{step}/retry",
+    "/requests/{number}/steps/{step}/skip",
+    "/requests/{number}/items/{item}/decision",
+    "/queue/assignment",
+    "/secrets/{id}",
+    "/adoption/{account}",
 ];
 /// Those in front of the session.
 const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];
 
 fn filled(route: &str) -> String {
-    route.replace("{id}", &Uuid::nil().to_string())
+    let id = Uuid::nil().to_string();
+    let route = route.replace("{id}", &id).replace("{account}", &id).replace("/steps/{step}", &format!("/steps/{id}"));
+    route.replace("{number}", "1").replace("{item}", "1").replace("{kind}", "access").replace("{step}", "answers")
 }
 
 /// Paths with `post(…)` in the route table.

@@ -49,9 +49,19 @@ async fn check(
     (errors, status): (FormErrors, StatusCode),
 ) -> Result<Response, Error> {
     let last = *Step::of(draft.kind).last().ok_or_else(gone)?;
-    let form = Form { kind: draft.kind, raw: draft.raw.clone(), id: Some(draft.id), step: last, errors: Vec::new(), from_check: true, find: None };
+    let form = Form {
+        kind: draft.kind,
+        raw: draft.raw.clone(),
+        id: Some(draft.id),
+        step: last,
+        errors: Vec::new(),
+        from_check: true,
+        find: None,
+    };
     let wrong = problems(state, me, &form, None).await?;
-    if let Some(step) = Step::of(draft.kind).iter().find(|step| wrong.iter().any(|error| step.asks().contains(&error.field.as_str()))) {
+    if let Some(step) =
+        Step::of(draft.kind).iter().find(|step| wrong.iter().any(|error| step.asks().contains(&error.field.as_str())))
+    {
         return Ok(viewer::see(&format!("/drafts/{}/{}?check=mend", draft.id, step.word())));
     }
     if changed_request(&draft.raw).is_some() {
@@ -126,7 +136,12 @@ fn stages(prepared: &Prepared) -> Stages {
     for (ordinal, stages) in (1u32..).zip(&prepared.stages) {
         let item = if several { ordinal } else { 0 };
         if stages.is_empty() {
-            shown.push(Stage::new(StageMark::NotNeeded, item, "Nobody is asked", &["Policy asks for no decision here."]));
+            shown.push(Stage::new(
+                StageMark::NotNeeded,
+                item,
+                "Nobody is asked",
+                &["Policy asks for no decision here."],
+            ));
         }
         for (position, (name, reason)) in stages.iter().enumerate() {
             let mark = if position == 0 { StageMark::Asked } else { StageMark::Later };
@@ -143,7 +158,9 @@ async fn answers(conn: &mut PgConnection, draft: &Draft) -> Result<Vec<AnswerGro
         for name in step.asks() {
             let value = answer(conn, draft, name).await?;
             if !value.is_empty() {
-                facts.push(value.iter().skip(1).fold(Fact::new(term(name), value[0].clone()), |fact, more| fact.also(more)));
+                facts.push(
+                    value.iter().skip(1).fold(Fact::new(term(name), value[0].clone()), |fact, more| fact.also(more)),
+                );
             }
         }
         let title = match step {
@@ -195,7 +212,8 @@ async fn answer(conn: &mut PgConnection, draft: &Draft, name: &str) -> Result<Ve
         return Ok(catalog::find_many(conn, &ids).await?.into_iter().map(|entitlement| entitlement.name).collect());
     }
     if ["start_on", "end_on", "last_day", "until", "groups_until"].contains(&name) {
-        let unmeant = (name == "until" && raw.first("limited") != "yes") || (name == "last_day" && raw.first("when") == "immediate");
+        let unmeant = (name == "until" && raw.first("limited") != "yes")
+            || (name == "last_day" && raw.first("when") == "immediate");
         let day = raw.day(name).parse().ok().filter(|_| !unmeant);
         return Ok(day.map(crate::web::view::parts::long_day).into_iter().collect());
     }
@@ -250,7 +268,9 @@ pub async fn submit(State(state): State<AppState>, Posted { me, fields }: Posted
             return check(&state, &me, &draft, (form_errors(fields), StatusCode::UNPROCESSABLE_ENTITY)).await;
         }
         Err(RequestError::Conflict(words)) => {
-            return Err(Error::wrong(Wrong::Conflict, words).link("Back to your answers", format!("/drafts/{id}/check")));
+            return Err(
+                Error::wrong(Wrong::Conflict, words).link("Back to your answers", format!("/drafts/{id}/check"))
+            );
         }
         Err(other) => return Err(other.into()),
     };

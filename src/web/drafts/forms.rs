@@ -16,10 +16,9 @@ use crate::people::{self, EmploymentType};
 use crate::plan::RequestKind;
 use crate::plan::field::{FieldError, Raw};
 use crate::requests::{draft, sight, submit};
-use crate::web::view::Badge;
 use crate::web::view::draft::{
-    AccessPage, AccountHelpPage, Chooser, ChooserResults, DraftFrame, EntitlementChoice, JoinerAccessPage, JoinerWhoPage,
-    JoinerWorkPage, LeaverPage,
+    AccessPage, AccountHelpPage, Chooser, ChooserResults, DraftFrame, EntitlementChoice, JoinerAccessPage,
+    JoinerWhoPage, JoinerWorkPage, LeaverPage,
 };
 use crate::web::view::forms::{Choice, FormErrors};
 use crate::web::view::parts::{Fact, Facts};
@@ -86,7 +85,12 @@ pub async fn form_page(
 }
 
 /// What is wrong with the answers so far: of one step, or of all.
-pub async fn problems(state: &AppState, me: &SignedIn, form: &Form, step: Option<Step>) -> Result<Vec<FieldError>, Error> {
+pub async fn problems(
+    state: &AppState,
+    me: &SignedIn,
+    form: &Form,
+    step: Option<Step>,
+) -> Result<Vec<FieldError>, Error> {
     let raw = asked(form.kind, &form.raw);
     let mut conn = state.pool.acquire().await?;
     let own = match super::changed_request(&form.raw) {
@@ -130,7 +134,10 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
             let page = JoinerWhoPage {
                 given_name: text("given_name"),
                 family_name: text("family_name"),
-                types: types.iter().map(|(value, label)| Choice::new(*value, *label).chosen_if(&text("type"))).collect(),
+                types: types
+                    .iter()
+                    .map(|(value, label)| Choice::new(*value, *label).chosen_if(&text("type")))
+                    .collect(),
                 employee_number: text("employee_number"),
                 shell,
                 frame,
@@ -221,7 +228,11 @@ async fn work(
         title: text("title"),
         sites: sites.iter().map(|found| Choice::new(&found.code, &found.name).chosen_if(&site)).collect(),
         manager: text("manager"),
-        manager_hint: if me.may(Operation::SeeTeam) { "Filled in with you; change it where somebody else leads them".to_owned() } else { String::new() },
+        manager_hint: if me.may(Operation::SeeTeam) {
+            "Filled in with you; change it where somebody else leads them".to_owned()
+        } else {
+            String::new()
+        },
         manager_suggestions: suggestions(conn, me, me.today()).await?,
         start_on: boxes(&form.raw, "start_on"),
         end_on: boxes(&form.raw, "end_on"),
@@ -282,7 +293,8 @@ async fn frame(conn: &mut PgConnection, form: &Form) -> Result<DraftFrame, Error
 fn so_far(raw: &Raw) -> Facts {
     let name = format!("{} {}", raw.first("given_name"), raw.first("family_name"));
     let mut facts = vec![Fact::new("Name", name.trim())];
-    for (field, term) in [("type", "Contract"), ("title", "Job title"), ("department", "Department"), ("site", "Site")] {
+    for (field, term) in [("type", "Contract"), ("title", "Job title"), ("department", "Department"), ("site", "Site")]
+    {
         if !raw.first(field).is_empty() {
             facts.push(Fact::new(term, raw.first(field)));
         }
@@ -294,7 +306,8 @@ fn so_far(raw: &Raw) -> Facts {
 async fn comes_with(conn: &mut PgConnection, raw: &Raw) -> Result<Vec<String>, Error> {
     let Some(kind) = EmploymentType::parse(raw.first("type")) else { return Ok(Vec::new()) };
     let Ok(rules) = catalog::rules(conn).await else { return Ok(Vec::new()) };
-    let input = BirthrightInput { department: raw.first("department").to_owned(), site: raw.first("site").to_owned(), kind };
+    let input =
+        BirthrightInput { department: raw.first("department").to_owned(), site: raw.first("site").to_owned(), kind };
     let given: Vec<EntitlementId> = rules.birthright.body.for_person(&input).into_iter().map(|(id, _)| id).collect();
     Ok(catalog::find_many(conn, &given).await?.into_iter().map(|entitlement| entitlement.name).collect())
 }
@@ -310,7 +323,11 @@ async fn chooser(conn: &mut PgConnection, form: &Form, name: &str) -> Result<Cho
         label: if name == "join" { "What should they join?" } else { "Extra access" }.to_owned(),
         error: form.errors.iter().find(|error| error.field == name).map(|error| error.message.clone()),
         source: format!("/drafts/choices?name={name}"),
-        found_title: if query.is_empty() { "In the catalogue".to_owned() } else { words::count(found.len(), "found", "found") },
+        found_title: if query.is_empty() {
+            "In the catalogue".to_owned()
+        } else {
+            words::count(found.len(), "found", "found")
+        },
         query,
         chosen: chosen.iter().map(|entitlement| choice(entitlement, true)).collect(),
         found: found.iter().map(|entitlement| choice(entitlement, false)).collect(),
@@ -345,7 +362,11 @@ pub async fn found(
     let found = catalog::list(&mut conn, text, true, None, 12).await?;
     let page = ChooserResults {
         name: name.to_owned(),
-        title: if text.is_empty() { "In the catalogue".to_owned() } else { words::count(found.len(), "found", "found") },
+        title: if text.is_empty() {
+            "In the catalogue".to_owned()
+        } else {
+            words::count(found.len(), "found", "found")
+        },
         found: found.iter().map(|entitlement| choice(entitlement, false)).collect(),
         query: text.to_owned(),
     };
@@ -368,9 +389,4 @@ async fn held(conn: &mut PgConnection, me: &SignedIn, raw: &Raw) -> Result<Vec<C
         Some(Choice { chosen: chosen.contains(&id.as_str()), ..Choice::new(id, &group.name) })
     });
     Ok(choices.collect())
-}
-
-/// The risk's badge of a planned entitlement; none for the usual.
-pub fn risk_badge(risk: Risk) -> Option<Badge> {
-    (risk != Risk::Normal).then(|| states::risk(risk.as_str()))
 }

@@ -96,10 +96,18 @@ fn operation(kind: RequestKind) -> Operation {
 /// A kind as its card, where the viewer may ask for it.
 fn card(me: &SignedIn, kind: RequestKind) -> Option<KindCard> {
     let (icon, title, text) = match kind {
-        RequestKind::Joiner => ("user-plus", "Someone joins", "An account and basic access from the first day on; extra access decided by its owners."),
-        RequestKind::Leaver => ("user-minus", "Someone leaves", "Sign-in ends and access is taken away, on the last day or at once."),
+        RequestKind::Joiner => (
+            "user-plus",
+            "Someone joins",
+            "An account and basic access from the first day on; extra access decided by its owners.",
+        ),
+        RequestKind::Leaver => {
+            ("user-minus", "Someone leaves", "Sign-in ends and access is taken away, on the last day or at once.")
+        }
         RequestKind::Access => ("users", "Access", "Join or leave groups, several at once, also until a day."),
-        RequestKind::PasswordReset => ("key-round", "Reset a password", "A new one, shown once, to be changed at the next sign-in."),
+        RequestKind::PasswordReset => {
+            ("key-round", "Reset a password", "A new one, shown once, to be changed at the next sign-in.")
+        }
         RequestKind::Unlock => ("lock-open", "Unlock an account", "The lock is taken off; the password stays."),
         RequestKind::Expiry => return None,
     };
@@ -196,7 +204,8 @@ pub async fn begin(
 ) -> Result<Response, Error> {
     let kind = kind_of(&kind)?;
     may_ask(&me, kind)?;
-    let mut raw = Raw::from_pairs(query.into_iter().filter(|(name, _)| ["manager", "department"].contains(&name.as_str())));
+    let mut raw =
+        Raw::from_pairs(query.into_iter().filter(|(name, _)| ["manager", "department"].contains(&name.as_str())));
     let step = *Step::of(kind).first().ok_or_else(Error::not_found)?;
     // The manager's own name and department were filled in for later steps; they come back with the form's address.
     raw.0.extend(forms::answers(step, &fields).0);
@@ -245,7 +254,15 @@ async fn after(
     if go == "save" {
         return Ok(viewer::see("/requests/new"));
     }
-    let mut form = forms::Form { kind: draft.kind, raw: draft.raw, id: Some(draft.id), step, errors: Vec::new(), from_check, find: None };
+    let mut form = forms::Form {
+        kind: draft.kind,
+        raw: draft.raw,
+        id: Some(draft.id),
+        step,
+        errors: Vec::new(),
+        from_check,
+        find: None,
+    };
     if go == "find" || go == "person" {
         form.find = Some(fields.text("find").to_owned());
         return forms::show(state, me, form, StatusCode::OK).await;
@@ -266,7 +283,11 @@ fn gone() -> Error {
 }
 
 /// `POST /drafts/{id}/discard`
-pub async fn discard(State(state): State<AppState>, Path(id): Path<Uuid>, Posted { me, .. }: Posted) -> Result<Response, Error> {
+pub async fn discard(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Posted { me, .. }: Posted,
+) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     if !draft::discard(&mut conn, me.viewer().person, id).await? {
         return Err(gone());
@@ -275,14 +296,22 @@ pub async fn discard(State(state): State<AppState>, Path(id): Path<Uuid>, Posted
 }
 
 /// `GET /requests/{number}/answers`: asks before the answers of a request are changed.
-pub async fn change_page(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
+pub async fn change_page(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    me: SignedIn,
+) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let request = find(&mut conn, &number).await?;
     permit::<op::Change>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     let address = format!("/requests/{}", request.number.0);
     let page = ConfirmPage {
         shell: me.shell(&state, &mut conn, "Change the answers", Nav::Requests).await?,
-        crumbs: vec![Crumb::to("Requests", "/requests"), Crumb::to(request.number.to_string(), address.clone()), Crumb::here("Change the answers")],
+        crumbs: vec![
+            Crumb::to("Requests", "/requests"),
+            Crumb::to(request.number.to_string(), address.clone()),
+            Crumb::here("Change the answers"),
+        ],
         facts: Facts(vec![Fact::new("Request", request.title.clone())]),
         back: address.clone(),
         ..question(
@@ -296,12 +325,17 @@ pub async fn change_page(State(state): State<AppState>, Path(number): Path<Strin
 }
 
 /// `POST /requests/{number}/answers`: a draft with the answers as they are.
-pub async fn change(State(state): State<AppState>, Path(number): Path<String>, Posted { me, .. }: Posted) -> Result<Response, Error> {
+pub async fn change(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    Posted { me, .. }: Posted,
+) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let request = find(&mut conn, &number).await?;
     permit::<op::Change>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     let kind = kind_of(&request.kind)?;
-    let mut raw = Raw::from_json(&request.answers["answers"]).map_err(|_| Error::broken("answers of a request are no object"))?;
+    let mut raw =
+        Raw::from_json(&request.answers["answers"]).map_err(|_| Error::broken("answers of a request are no object"))?;
     for name in ["manager", "person"] {
         if let Ok(id) = raw.first(name).parse::<PersonId>()
             && let Some(line) = super::lookup::person(&mut conn, id).await?
