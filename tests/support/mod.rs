@@ -20,7 +20,7 @@ use tenure::web::{self, AppState};
 use tokio_util::sync::CancellationToken;
 
 /// The application's role in tests; roles belong to the cluster, so it is made once.
-const APP_ROLE: &str = "tenure_app_test";
+const APP_ROLE: &str = "tenure_app";
 
 /// Monday 23 November 2026, 09:00 in Hamburg.
 pub fn monday() -> DateTime<Utc> {
@@ -62,7 +62,9 @@ pub async fn pools(options: PgPoolOptions, connect: PgConnectOptions) -> (PgPool
     let mut conn = owner.acquire().await.unwrap();
     // Two tests may come here at once; whoever is second finds it made.
     conn.execute(sqlx::raw_sql(
-        "do $$ begin create role tenure_app_test; exception when duplicate_object or unique_violation then null; end $$",
+        "do $$ begin
+             if not exists (select from pg_roles where rolname = 'tenure_app') then create role tenure_app; end if;
+         exception when duplicate_object or unique_violation then null; end $$",
     ))
     .await
     .unwrap();
@@ -72,7 +74,7 @@ pub async fn pools(options: PgPoolOptions, connect: PgConnectOptions) -> (PgPool
         .max_connections(8)
         .after_connect(|conn, _| {
             Box::pin(async move {
-                conn.execute("set role tenure_app_test").await?;
+                conn.execute("set role tenure_app").await?;
                 Ok(())
             })
         })
