@@ -85,12 +85,14 @@
     window.addEventListener('pagehide', () => stream.close());
   }
 
-  const fetched = (address, then) => {
+  const fetched = (input, address, then) => {
     const abort = new AbortController();
+    input.setAttribute('aria-busy', 'true');
     fetch(address, { signal: abort.signal, headers: { 'HX-Request': 'true' }, credentials: 'same-origin' })
       .then((answer) => (answer.ok && !answer.redirected ? answer.text() : ''))
       .then(then)
-      .catch(() => {});
+      .catch(() => {})
+      .finally(() => input.removeAttribute('aria-busy'));
     return abort;
   };
 
@@ -105,7 +107,7 @@
       const query = input.value.trim();
       if (query.length < 2) return close();
       timer = setTimeout(() => {
-        running = fetched(input.dataset.suggest + '?q=' + encodeURIComponent(query), (html) => { list.innerHTML = html; list.hidden = !html.trim(); });
+        running = fetched(input, input.dataset.suggest + '?q=' + encodeURIComponent(query), (html) => { list.innerHTML = html; list.hidden = !html.trim(); });
       }, 150);
     });
     const form = input.closest('form');
@@ -148,7 +150,7 @@
       const query = input.value.trim();
       if (!query) return show(false);
       timer = setTimeout(() => {
-        running = fetched(picker.dataset.picker + '?q=' + encodeURIComponent(query), (html) => {
+        running = fetched(input, picker.dataset.picker + '?q=' + encodeURIComponent(query), (html) => {
           list.innerHTML = html;
           options().forEach((option, i) => { option.id = list.id + '-' + i; option.setAttribute('aria-selected', 'false'); });
           show(html.trim() !== '' && document.activeElement === input);
