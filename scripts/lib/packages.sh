@@ -46,17 +46,13 @@ need_packages() {
 
 # PostgreSQL's package would make a cluster on 5432 and Samba's would serve on every interface: both are told not to.
 install_packages() {
-    local policy=/usr/sbin/policy-rc.d kept='' made_config='' log rc=0
+    local policy=/usr/sbin/policy-rc.d clusters=/etc/postgresql-common/createcluster.conf log rc=0 kept
     log=$(mktemp /tmp/tenure-apt.XXXXXX)
-    if [ -e "$policy" ]; then
-        kept=$(mktemp /tmp/policy-rc.d.XXXXXX)
-        cp -p "$policy" "$kept"
-    fi
-    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-        mkdir -p /etc/postgresql-common
-        printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
-        made_config=yes
-    fi
+    kept=$(mktemp -d /tmp/tenure-kept.XXXXXX)
+    [ ! -e "$policy" ] || cp -p "$policy" "$kept/policy"
+    [ ! -e "$clusters" ] || cp -p "$clusters" "$kept/clusters"
+    mkdir -p "${clusters%/*}"
+    printf 'create_main_cluster = false\n' >"$clusters"
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     {
@@ -64,8 +60,9 @@ install_packages() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@" ||
             { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
     } >"$log" 2>&1 </dev/null || rc=$?
-    if [ -n "$kept" ]; then mv "$kept" "$policy"; else rm -f "$policy"; fi
-    if [ -n "$made_config" ]; then rm -f /etc/postgresql-common/createcluster.conf; fi
+    if [ -e "$kept/policy" ]; then mv -f "$kept/policy" "$policy"; else rm -f "$policy"; fi
+    if [ -e "$kept/clusters" ]; then mv -f "$kept/clusters" "$clusters"; else rm -f "$clusters"; fi
+    rmdir "$kept"
     if [ "$rc" != 0 ]; then
         tail -n 15 "$log" >&2
         die "the packages could not be installed (the whole log: $log)." "By hand: apt-get update && apt-get install --no-install-recommends $*"
