@@ -1,5 +1,7 @@
 //! Logs and metrics. A message is readable alone, ids are fields, no secret is ever in one.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -12,7 +14,7 @@ pub fn logs(config: &TelemetryConfig) {
     // An error means that a subscriber is set already, which serves as well.
     let _ = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
 }
 

@@ -157,6 +157,8 @@ from = "Tenure <tenure@example.com>"
 
 [telemetry]
 format = "text"
+# Without a line per page, so that the address stays in sight.
+filter = "info,sqlx=warn,ldap3=warn,tenure::web::guard=warn"
 
 [demo]
 enabled = true
