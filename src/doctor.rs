@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::config::{Config, read_secret};
-use crate::{db, mail, worker};
+use crate::config::{Config, TargetConfig, read_secret};
+use crate::connectors::ad::AdConnector;
+use crate::{catalog, db, mail, worker};
 
 /// How one check came out.
 enum Found {
@@ -52,12 +53,13 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     if config.target.is_empty() {
         say("target systems", Found::Ill("none; add a [[target]]".to_owned()));
     }
-    for (key, connector) in worker::connectors(config) {
-        let found = match connector.server(None, None).await {
-            Ok(server) => Found::Well(format!("{} answers at {}", server.name, server.url)),
-            Err(fault) => Found::Ill(fault.to_string()),
-        };
-        say(&key, found);
+    let containers = if up { containers(&pool).await } else { Vec::new() };
+    for target in &config.target {
+        let TargetConfig::Ad(ad) = target;
+        let connector = AdConnector::new(worker::ad_settings(ad));
+        for finding in connector.check(&containers, Clock::System.now()).await {
+            say(&ad.key, if finding.good { Found::Well(finding.text) } else { Found::Ill(finding.text) });
+        }
     }
     match &config.mail {
         Some(mail) => say(
@@ -71,6 +73,18 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     }
     anyhow::ensure!(ill == 0, "{ill} thing(s) to mend");
     Ok(())
+}
+
+/// The organisational units that the naming rules put accounts into; none before there are rules.
+async fn containers(pool: &PgPool) -> Vec<String> {
+    let Ok(mut conn) = pool.acquire().await else { return Vec::new() };
+    let Ok(rules) = catalog::rules(&mut conn).await else { return Vec::new() };
+    let naming = rules.naming.body;
+    let mut all: Vec<String> = naming.parent.into_values().chain([naming.quarantine_ou]).collect();
+    all.retain(|container| !container.is_empty());
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// The address without a password in it.

@@ -115,6 +115,11 @@ impl Session {
 
     /// One entry by its DN or `<GUID=…>`; `None` when it is not there.
     pub async fn read(&mut self, dn: &str, attributes: &[&str]) -> Result<Option<Entry>, Failure> {
+        if dn.is_empty() {
+            // The root DSE is no object of the directory: it has no id, and not every control is taken there.
+            let found = self.search_with("", Scope::Base, "(objectClass=*)", attributes, Vec::new()).await?;
+            return Ok(found.0.into_iter().next());
+        }
         match self.search(dn, Scope::Base, "(objectClass=*)", attributes).await {
             Ok(entries) => Ok(entries.into_iter().next()),
             Err(Failure::Said { rc: 32, .. }) => Ok(None),
