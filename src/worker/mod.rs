@@ -56,7 +56,7 @@ impl Worker {
             base_url: config.web.base_url.clone(),
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
-            lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(10),
+            lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(3),
         })
     }
 

@@ -107,6 +107,9 @@ async fn turn(worker: &Worker, routine: &Routine) -> anyhow::Result<()> {
 }
 
 /// Takes the routine's lease, or keeps it; false while another worker has it.
+///
+/// The lease is short and may run out during a long turn: every routine locks the rows it works on, so two workers at it
+/// do no harm, and the next worker after a crash does not wait long.
 async fn leased(worker: &Worker, name: &str, every: Duration) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
         "insert into routine (name, worker, started_at, lease_until)
@@ -115,7 +118,7 @@ async fn leased(worker: &Worker, name: &str, every: Duration) -> Result<bool, sq
           where routine.worker = excluded.worker or routine.lease_until is null or routine.lease_until < now()",
         name,
         worker.name,
-        every.as_secs_f64() * 2.0 + 30.0,
+        every.as_secs_f64() * 2.0 + 5.0,
     )
     .execute(&worker.pool)
     .await?;

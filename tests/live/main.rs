@@ -8,3 +8,7 @@ mod ad_feed;
 mod ad_lab;
 mod ad_memberships;
 mod ad_mirror;
+mod kill;
+mod outage;
+mod site;
+mod thread;
