@@ -141,7 +141,7 @@ pub struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Json, filter: "info,sqlx=warn,ldap3=warn".to_owned() }
+        Self { format: LogFormat::Json, filter: "info,sqlx=warn,ldap3=error".to_owned() }
     }
 }
 
