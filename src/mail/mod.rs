@@ -71,6 +71,15 @@ impl Message {
     }
 }
 
+/// A mail's plain text as it is sent, from what the outbox keeps of it; None where it cannot be read any more.
+pub fn text(letter: serde_json::Value, (base_url, company): (&str, &str)) -> Option<String> {
+    let mut message: Message = serde_json::from_value(letter).ok()?;
+    let frame = message.frame();
+    frame.company = company.to_owned();
+    frame.url = format!("{}{}", base_url.trim_end_matches('/'), frame.url);
+    message.bodies().ok().map(|(text, _)| text)
+}
+
 /// Puts a message on its way to somebody, in the caller's transaction. Somebody without an address gets none.
 ///
 /// # Errors

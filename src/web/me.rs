@@ -226,6 +226,7 @@ pub async fn revoke_token(
 pub async fn delegate(State(state): State<AppState>, Posted { me, fields }: Posted) -> Result<Response, Error> {
     let mut errors = FormErrors::default();
     let mut tx = state.pool.begin().await?;
+    let permit = permit::<op::Delegate>(&mut tx, &me.actor(), Object::Person(me.viewer().person)).await?;
     let days = [("from", "first"), ("until", "last")].map(|(name, which)| {
         fields
             .date(name)
@@ -237,7 +238,6 @@ pub async fn delegate(State(state): State<AppState>, Posted { me, fields }: Post
         errors.add("to", "Choose a person by name from the list, or enter their user name");
     }
     if let ([Ok(from), Ok(until)], Some(delegate)) = (days, delegate) {
-        let permit = permit::<op::Delegate>(&mut tx, &me.actor(), Object::Person(me.viewer().person)).await?;
         match delegation::make(&mut tx, me.now, &permit, delegate, (from, until)).await {
             Ok(_) => {
                 tx.commit().await?;

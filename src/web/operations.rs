@@ -32,10 +32,10 @@ struct Mail {
     error: Option<String>,
     sent_at: Option<DateTime<Utc>>,
     failed_at: Option<DateTime<Utc>>,
-    text_body: String,
+    letter: serde_json::Value,
 }
 
-const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, text_body from outbox where true";
+const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, letter from outbox where true";
 
 impl Mail {
     fn state(&self) -> Badge {
@@ -141,7 +141,8 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
     let page = MailPage {
         subject: mail.subject.clone(),
         facts: Facts(facts),
-        text: mail.text_body.clone(),
+        text: crate::mail::text(mail.letter.clone(), (&state.config.web.base_url, &state.config.web.company))
+            .unwrap_or_default(),
         tries: Vec::new(),
         retry: None,
         shell: me.shell(&state, &mut conn, mail.subject.clone(), Nav::Outbox).await?,

@@ -508,6 +508,10 @@ pub async fn comment(
     Posted { me, fields }: Posted,
 ) -> Result<Response, Error> {
     let body = fields.raw("comment");
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, &number).await?;
+    permit::<op::Comment>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    drop(conn);
     match desk::comment(&state.pool, me.now, &me.actor(), number_of(&number)?, body).await {
         Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
         Err(RequestError::Fields(fields)) => {

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod changes;
+mod journeys;
 mod mirror;
 mod permissions;
 mod safety;

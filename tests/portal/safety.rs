@@ -40,15 +40,29 @@ fn filled(route: &str) -> String {
     route.replace("{number}", "1").replace("{item}", "1").replace("{kind}", "access").replace("{step}", "answers")
 }
 
-/// Paths with `post(…)` in the route table.
-fn posted_routes() -> Vec<String> {
+/// The route table as it stands in the source: each method and path.
+pub fn routes() -> Vec<(Method, String)> {
     let table = include_str!("../../src/web/mod.rs");
-    table
-        .split(".route(")
-        .skip(1)
-        .filter(|part| part.split(".route(").next().is_some_and(|part| part.contains("post(")))
-        .filter_map(|part| part.split('"').nth(1).map(str::to_owned))
-        .collect()
+    let mut routes = Vec::new();
+    for part in table.split(".route(").skip(1) {
+        let Some(path) = part.split('"').nth(1) else { continue };
+        let handlers = part.split('"').nth(2).unwrap_or_default().split(";").next().unwrap_or_default();
+        for (word, method) in
+            [("get(", Method::GET), ("post(", Method::POST), ("delete(", Method::DELETE), ("put(", Method::PUT)]
+        {
+            if handlers.contains(word) {
+                routes.push((method, path.to_owned()));
+            }
+        }
+    }
+    routes.sort_by_key(|(method, path)| (path.clone(), method.to_string()));
+    routes.dedup();
+    routes
+}
+
+/// Paths that a form is posted to.
+fn posted_routes() -> Vec<String> {
+    routes().into_iter().filter(|(method, _)| *method != Method::GET).map(|(_, path)| path).collect()
 }
 
 #[test]

@@ -149,3 +149,48 @@ pub async fn person(
         .unwrap();
     id
 }
+
+/// Releases the rules as they come with the program, with one birthright rule for everybody, and an account for Anna.
+/// Returns the entitlement that comes by rule, and Anna's account.
+pub async fn rules(portal: &Portal, company: &Company) -> (EntitlementId, Uuid) {
+    use tenure::catalog::{self, Birthright, BirthrightRule, Condition, Naming, Routes, ServiceLevels};
+    use tenure::evidence::By;
+    let everybody = EntitlementId::new();
+    sqlx::query(
+        "insert into entitlement (id, system, kind, native_id, name, owner, requestable, folded)
+         values ($1, $2, 'group_membership', $3, 'All Hamburg', $4, false, 'all hamburg')",
+    )
+    .bind(everybody)
+    .bind(SYSTEM)
+    .bind(Uuid::now_v7())
+    .bind(company.owner)
+    .execute(&portal.owner)
+    .await
+    .unwrap();
+    let read = |name: &str| {
+        std::fs::read_to_string(format!("{}/src/catalog/defaults/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let routes: Routes = serde_json::from_str(&read("routes")).unwrap();
+    let naming: Naming = serde_json::from_str(&read("naming")).unwrap();
+    let levels: ServiceLevels = serde_json::from_str(&read("service_levels")).unwrap();
+    let when = Condition { site: Some("Hamburg".to_owned()), ..Condition::default() };
+    let rule = BirthrightRule { name: "location".to_owned(), when, entitlements: vec![everybody] };
+    let mut conn = portal.pool.acquire().await.unwrap();
+    let (now, by) = (portal.clock.now(), By::routine("test"));
+    catalog::release(&mut conn, now, &by, &routes, "").await.unwrap();
+    catalog::release(&mut conn, now, &by, &naming, "").await.unwrap();
+    catalog::release(&mut conn, now, &by, &levels, "").await.unwrap();
+    catalog::release(&mut conn, now, &by, &Birthright { rules: vec![rule] }, "").await.unwrap();
+    let account = Uuid::now_v7();
+    sqlx::query(
+        "insert into account (system, native_id, person, kind, linked_by_rule, user_name, display_name, dn, enabled, attributes)
+         values ($1, $2, $3, 'person', 'hand', 'avogel', 'Anna Vogel', 'CN=Anna Vogel,DC=corp', true, '{\"enabled\": true}')",
+    )
+    .bind(SYSTEM)
+    .bind(account)
+    .bind(company.anna)
+    .execute(&portal.owner)
+    .await
+    .unwrap();
+    (everybody, account)
+}
