@@ -6,6 +6,7 @@
 //! page of it (or problem details under `/api`). The table of all routes stands here.
 
 mod adoption;
+mod api;
 mod approvals;
 mod assets;
 mod catalogue;
@@ -178,6 +179,10 @@ pub fn router(state: AppState) -> Router {
         .route("/outbox", get(operations::outbox))
         .route("/outbox/{id}", get(operations::mail))
         .route("/system", get(operations::system));
+    let programs = Router::new()
+        .route("/api/v1/requests", post(api::submit))
+        .route("/api/v1/requests/{number}", get(api::request))
+        .route("/api/v1/requests/{number}/items/{item}/decisions", post(api::decide));
     let machinery = Router::new()
         .route("/static/{name}", get(assets::file))
         .route("/healthz", get(health::alive))
@@ -186,6 +191,7 @@ pub fn router(state: AppState) -> Router {
     pages
         .merge(asking)
         .merge(looking)
+        .merge(programs)
         .merge(machinery)
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::method_not_allowed)
