@@ -312,7 +312,7 @@ pub async fn deliver(pool: &PgPool, vault: &Vault) -> Result<usize, SecretError>
     for row in waiting {
         let resealed = PublicKey::from_bytes(&row.public_key)
             .map_err(|_| SecretError::Key)
-            .and_then(|to| seal(&to, row.id, &*open(&vault.private, row.secret, &row.sealed)?));
+            .and_then(|to| seal(&to, row.id, &open(&vault.private, row.secret, &row.sealed)?));
         match resealed {
             Ok(sealed) => {
                 sqlx::query!("update delivery set sealed = $2, ready_at = now() where id = $1", row.id, sealed)

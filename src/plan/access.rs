@@ -24,6 +24,9 @@ pub struct Answers {
     pub until: Option<NaiveDate>,
     #[serde(default)]
     pub leave: Vec<EntitlementId>,
+    /// Why, in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What may be asked.
@@ -56,8 +59,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if person.is_some() && primary(&known.accounts).is_none() {
         reader.fail("person", "This person has no account in the directory yet");
     }
+    let reason = reader.reason();
     match (reader.errors.is_empty(), person) {
-        (true, Some(person)) => Ok(Answers { person, groups, until, leave }),
+        (true, Some(person)) => Ok(Answers { person, groups, until, leave, reason }),
         _ => Err(reader.errors),
     }
 }

@@ -131,6 +131,20 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    /// Why somebody asks, in their own words: several lines, at most 2,000 characters.
+    pub fn reason(&mut self) -> Option<String> {
+        let text: String = self.raw.first("reason").nfc().filter(|letter| *letter != '\r').collect();
+        if text.chars().count() > 2000 {
+            self.fail("reason", "A reason can be at most 2,000 characters");
+            return None;
+        }
+        if let Some(hidden) = text.chars().find(|letter| *letter != '\n' && *letter != '\t' && is_hidden(*letter)) {
+            self.fail("reason", format!("The reason contains an invisible character (U+{:04X})", hidden as u32));
+            return None;
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
     /// As [`Reader::text`], and it must be there. `ask` is the sentence that says what to enter.
     pub fn required(&mut self, field: &str, label: &str, ask: &str, max: usize) -> String {
         let before = self.errors.len();
@@ -199,6 +213,8 @@ mod tests {
     #[test]
     fn json_answers_of_the_wrong_shape_are_named() {
         let errors = Raw::from_json(&json!({"title": {"$ne": ""}, "site": "Hamburg", "groups": [["x"]]})).unwrap_err();
-        assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["groups", "title"]);
+        let mut fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["groups", "title"]);
     }
 }

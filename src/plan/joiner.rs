@@ -46,6 +46,9 @@ pub struct Answers {
     /// The last day of the groups asked for; None: until taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups_until: Option<NaiveDate>,
+    /// Why, in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Answers {
@@ -93,6 +96,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     {
         reader.fail("groups_until", "Access cannot end before the first day");
     }
+    let reason = reader.reason();
     match (reader.errors.is_empty(), employment_type, site, manager, start_on) {
         (true, Some(employment_type), Some(site), Some(manager), Some(start_on)) => Ok(Answers {
             given_name,
@@ -108,6 +112,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
             end_on,
             groups,
             groups_until,
+            reason,
         }),
         _ => Err(reader.errors),
     }

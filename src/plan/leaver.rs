@@ -22,6 +22,9 @@ pub struct Answers {
     /// Access ends now; the request is seen by few.
     #[serde(default)]
     pub immediate: bool,
+    /// Why, in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What may be asked.
@@ -57,8 +60,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if let Some(number) = known.open_twin {
         reader.fail("person", format!("REQ-{number:06} already asks for this; change or cancel that one"));
     }
+    let reason = reader.reason();
     match (reader.errors.is_empty(), person, last_day) {
-        (true, Some(person), Some(last_day)) => Ok(Answers { person, last_day, immediate }),
+        (true, Some(person), Some(last_day)) => Ok(Answers { person, last_day, immediate, reason }),
         _ => Err(reader.errors),
     }
 }

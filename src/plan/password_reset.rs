@@ -13,6 +13,9 @@ pub struct Answers {
     pub person: PersonId,
     /// Which of the person's accounts.
     pub account: Uuid,
+    /// Why, in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What may be asked.
@@ -26,8 +29,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if let Some(account) = account.filter(|account| account.state.get("enabled").as_bool() == Some(false)) {
         reader.fail("account", format!("{} is disabled; a new password would not let anybody in", account.user_name));
     }
+    let reason = reader.reason();
     match (reader.errors.is_empty(), person, account) {
-        (true, Some(person), Some(account)) => Ok(Answers { person, account: account.id }),
+        (true, Some(person), Some(account)) => Ok(Answers { person, account: account.id, reason }),
         _ => Err(reader.errors),
     }
 }

@@ -12,6 +12,9 @@ use crate::target::{Change, Value};
 pub struct Answers {
     pub person: PersonId,
     pub account: Uuid,
+    /// Why, in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What may be asked.
@@ -30,8 +33,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if let Some(account) = account.filter(|account| account.state.get("locked").as_bool() != Some(true)) {
         reader.fail("account", format!("{} is not locked", account.user_name));
     }
+    let reason = reader.reason();
     match (reader.errors.is_empty(), person, account) {
-        (true, Some(person), Some(account)) => Ok(Answers { person, account: account.id }),
+        (true, Some(person), Some(account)) => Ok(Answers { person, account: account.id, reason }),
         _ => Err(reader.errors),
     }
 }
