@@ -139,13 +139,14 @@ pub async fn entitlement(
     let route = rules.as_ref().map_or(Stages::default(), |rules| route(&rules.routes.body, &found));
     let by_rule =
         rules.iter().flat_map(|rules| &rules.birthright.body.rules).filter(|rule| rule.entitlements.contains(&id));
-    let mut facts = Vec::new();
-    facts.push(match owner(&found) {
-        Some(owner) => Fact::new("Owner", owner.name).href(owner.href.unwrap_or_default()),
-        None => Fact::new("Owner", "nobody: a finding"),
-    });
-    facts.push(Fact::new("System", words::system(&found.system.0)));
-    facts.push(Fact::code("Object id", found.native_id.to_string()));
+    let facts = vec![
+        match owner(&found) {
+            Some(owner) => Fact::new("Owner", owner.name).href(owner.href.unwrap_or_default()),
+            None => Fact::new("Owner", "nobody: a finding"),
+        },
+        Fact::new("System", words::system(&found.system.0)),
+        Fact::code("Object id", found.native_id.to_string()),
+    ];
     let may_ask = found.requestable && me.may(Operation::AskAccess);
     let page = EntitlementPage {
         crumbs: vec![Crumb::to("Catalogue", "/catalogue"), Crumb::here(&found.name)],

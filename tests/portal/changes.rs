@@ -1,13 +1,13 @@
 //! A step is done once, whatever happens to the worker, the answer, or the object: every kind of step of this product,
 //! every boundary, against a target that fails as told.
 
-use chrono::Utc;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::changes::lease::{Lease, Leased, lease};
 use tenure::changes::perform::{Outcome, perform};
 use tenure::changes::secret::Vault;
 use tenure::changes::settle::{Settled, settle, superseded};
+use tenure::clock::Clock;
 use tenure::ids::{ItemId, PersonId, RequestId};
 use tenure::plan::PlannedStep;
 use tenure::target::{Change, Difference, Key, Kind, Presence, Reference, State, SystemKey, Value};
@@ -80,7 +80,7 @@ impl Bench {
 
     async fn lease(&self) -> Option<Leased> {
         let mut tx = self.pool.begin().await.unwrap();
-        let got = lease(&mut tx, Utc::now(), "test", 60).await.unwrap();
+        let got = lease(&mut tx, Clock::System.now(), "test", 60).await.unwrap();
         if let Lease::Taken(leased) = &got {
             tenure::requests::begun(&mut tx, leased.request, leased.item).await.unwrap();
         }
@@ -93,11 +93,11 @@ impl Bench {
 
     async fn settle(&self, leased: &Leased, outcome: &Outcome) -> Settled {
         let mut tx = self.pool.begin().await.unwrap();
-        let settled = settle(&mut tx, Utc::now(), leased, outcome).await.unwrap();
+        let settled = settle(&mut tx, Clock::System.now(), leased, outcome).await.unwrap();
         if settled == Settled::Superseded {
             tx.rollback().await.unwrap();
             let mut conn = self.pool.acquire().await.unwrap();
-            superseded(&mut conn, Utc::now(), leased).await.unwrap();
+            superseded(&mut conn, Clock::System.now(), leased).await.unwrap();
         } else {
             tx.commit().await.unwrap();
         }
@@ -165,7 +165,7 @@ fn create() -> PlannedStep {
         after: vec![],
         not_before: None,
         grant: None,
-        secret: Some((PersonId(Uuid::nil()), Utc::now())),
+        secret: Some((PersonId(Uuid::nil()), Clock::System.now())),
         label: "A B".to_owned(),
         why: String::new(),
     }
