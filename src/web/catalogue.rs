@@ -139,20 +139,11 @@ pub async fn entitlement(
     let route = rules.as_ref().map_or(Stages::default(), |rules| route(&rules.routes.body, &found));
     let by_rule =
         rules.iter().flat_map(|rules| &rules.birthright.body.rules).filter(|rule| rule.entitlements.contains(&id));
-<<<<<<< HEAD
     let facts = vec![
         match owner(&found) {
             Some(owner) => Fact::new("Owner", owner.name).href(owner.href.unwrap_or_default()),
             None => Fact::new("Owner", "nobody: a finding"),
         },
-=======
-    let owned = match owner(&found) {
-        Some(owner) => Fact::new("Owner", owner.name).href(owner.href.unwrap_or_default()),
-        None => Fact::new("Owner", "nobody: a finding"),
-    };
-    let facts = vec![
-        owned,
->>>>>>> e5930ab (clippy: take business time from the clock in tests too, and small mends)
         Fact::new("System", words::system(&found.system.0)),
         Fact::code("Object id", found.native_id.to_string()),
     ];
