@@ -117,11 +117,15 @@ async fn observe_only_writes_nothing() {
 #[tokio::test]
 async fn the_doctor_sees_what_is_well_and_what_is_not() {
     in_own_unit(async |lab: &mut Lab| {
-        let places = [lab.ou.clone(), "OU=Nowhere,DC=corp,DC=example,DC=com".to_owned()];
+        let users = format!("CN=Users,{}", env("LDAP_BASE_DN"));
+        let places = [lab.ou.clone(), users.clone(), "OU=Nowhere,DC=corp,DC=example,DC=com".to_owned()];
+        lab.account("sample").await;
         let findings = lab.connector.check(&places, tenure::clock::Clock::System.now()).await;
-        let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
-        assert_eq!(bad.len(), 1, "{findings:#?}");
-        assert!(bad[0].text.contains("OU=Nowhere"));
+        let bad: Vec<_> =
+            findings.iter().filter(|finding| !finding.good).map(|finding| finding.text.as_str()).collect();
+        let [right, place] = bad.as_slice() else { panic!("{findings:#?}") };
+        assert!(right.contains(&users) && right.contains("may not create"), "{right}");
+        assert!(place.contains("OU=Nowhere"), "{place}");
     })
     .await;
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ldap3::Scope;
 
-use super::session::Session;
-use super::{AdConnector, attributes, password};
+use super::attributes::Form;
+use super::session::{Failure, Session};
+use super::{AdConnector, attributes, controls, password};
 use crate::target::{Fault, Server};
 
 /// One finding. `good` false: something to mend, and `text` says what.
@@ -120,19 +121,43 @@ impl AdConnector {
         }
     }
 
+    /// What the account may do in a container, as the server computes it for whoever asks.
     async fn rights(&self, session: &mut Session, container: &str) -> Finding {
-        match session.read(container, &["allowedChildClassesEffective"]).await {
-            Ok(None) => bad(format!("{container} is not there: create it, or change the naming rules.")),
-            Ok(Some(entry)) => {
-                let creates = entry.texts("allowedChildClassesEffective").any(|class| class == "user");
-                if creates || self.settings.observe_only {
-                    good(format!("{container}: {}.", if creates { "users can be created" } else { "is there" }))
-                } else {
-                    bad(format!("{container}: the account may not create users here: delegate that right."))
-                }
+        let creates = match session.read(container, &["allowedChildClassesEffective"]).await {
+            Ok(None) => return bad(format!("{container} is not there: create it, or change the naming rules.")),
+            Ok(Some(entry)) => entry.texts("allowedChildClassesEffective").any(|class| class == "user"),
+            Err(failure) => return bad(super::fault::reading(&failure, &format!("reading {container}")).to_string()),
+        };
+        if self.settings.observe_only {
+            return good(format!("{container} is there."));
+        }
+        if !creates {
+            return bad(format!("{container}: the account may not create users here: delegate that right."));
+        }
+        match self.unwritable(session, container).await {
+            Ok(missing) if missing.is_empty() => {
+                good(format!("{container}: users can be created and their attributes written."))
             }
+            Ok(missing) => bad(format!(
+                "{container}: the account may not write {} of users here: delegate that right.",
+                missing.join(", ")
+            )),
             Err(failure) => bad(super::fault::reading(&failure, &format!("reading {container}")).to_string()),
         }
+    }
+
+    /// Attributes that we write and may not, judged by one account below the container; none where there is no account.
+    /// The right to set passwords is no attribute's and not told.
+    async fn unwritable(&self, session: &mut Session, container: &str) -> Result<Vec<&str>, Failure> {
+        let filter = "(&(objectCategory=person)(objectClass=user)(!(adminCount=1)))";
+        let controls = vec![controls::no_referrals(), controls::page(1, Vec::new())];
+        let attributes = ["allowedAttributesEffective"];
+        let found = session.search_with(container, Scope::Subtree, filter, &attributes, controls).await?.0;
+        let Some(account) = found.first() else { return Ok(Vec::new()) };
+        let may: Vec<String> = account.texts("allowedAttributesEffective").map(|name| name.to_lowercase()).collect();
+        let table = attributes::USER.iter().filter(|line| !matches!(line.form, Form::Parent | Form::Password));
+        let ours = table.map(|line| line.ldap).chain([self.settings.correlation_attribute.as_str()]);
+        Ok(ours.filter(|name| !may.contains(&name.to_lowercase())).collect())
     }
 
     /// Connects and asks for the server's name.
