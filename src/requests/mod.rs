@@ -251,7 +251,8 @@ async fn id(conn: &mut PgConnection, number: RequestNumber) -> Result<RequestId,
         .ok_or(RequestError::Denied(Denied::NotFound))
 }
 
-/// What an approval changes besides steps: a leaver's last day becomes the employment's.
+/// What an approval changes besides steps: a leaver's last day becomes the employment's; an immediate leaver's sign-in here
+/// ends with it. (Who leaves on a day can sign in until it is over: `access` reads the person's state.)
 async fn settle_approved(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -267,6 +268,9 @@ async fn settle_approved(
         && let Ok(crate::plan::Answers::Leaver(leaver)) = serde_json::from_value(row.answers)
     {
         crate::people::set_last_day(conn, now, by, person, leaver.last_day).await.map_err(people_error)?;
+        if leaver.immediate {
+            crate::access::sign_in::disable(conn, now, by, person).await?;
+        }
     }
     Ok(())
 }

@@ -247,6 +247,9 @@ async fn try_submit(
     if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
         sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
     }
+    if draft.planned_stages.iter().any(Vec::is_empty) {
+        super::settle_approved(&mut tx, now, &by, request).await?;
+    }
     changes::unlock(&mut tx, request).await?;
     notify::submitted(&mut tx, now, request).await?;
     settle::settle(&mut tx, now, &by, request).await?;

@@ -8,5 +8,6 @@ mod api;
 mod changes;
 mod journeys;
 mod mirror;
+mod people;
 mod permissions;
 mod safety;
