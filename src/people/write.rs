@@ -101,8 +101,14 @@ pub async fn site(
     Ok(())
 }
 
-/// The department of that name, made where it is not there.
+/// The department of that name, made where it is not there. One that is there is only read: a lock on it would order
+/// everybody's requests.
 pub(super) async fn department(conn: &mut PgConnection, name: &str) -> Result<Uuid, sqlx::Error> {
+    let known =
+        sqlx::query_scalar!("select id from department where name = $1", name).fetch_optional(&mut *conn).await?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
     sqlx::query_scalar!(
         "insert into department (id, name) values ($1, $2) on conflict (name) do update set name = excluded.name returning id",
         Uuid::now_v7(),

@@ -90,7 +90,7 @@ pub async fn submit(
 ) -> Result<RequestNumber, RequestError> {
     // A name taken meanwhile, a deadlock or a lost connection: everything is planned and written again, a few times.
     for round in 0..5 {
-        match try_submit(pool, now, actor, ask).await {
+        match try_submit(pool, now, actor, (ask, round > 0)).await {
             Err(RequestError::Database(error)) if round < 4 && again(&error) => {
                 if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
                     return Ok(number);
@@ -212,17 +212,22 @@ pub(super) async fn title(
     })
 }
 
+/// One try. `alone`: after a collision the counter's lock is taken before planning instead of after, so that whoever else
+/// takes a name at this moment has taken it before we look.
 async fn try_submit(
     pool: &PgPool,
     now: DateTime<Utc>,
     actor: &Actor,
-    ask: &Asked,
+    (ask, alone): (&Asked, bool),
 ) -> Result<RequestNumber, RequestError> {
     let asker = asker(actor)?;
     if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
         return Ok(number);
     }
     let mut tx = pool.begin().await?;
+    if alone {
+        sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
+    }
     let draft = draft(&mut tx, now, (asker, ask.kind, &ask.raw)).await?;
     let by = permit(&mut tx, actor, &draft.prepared.answers).await?;
     let subject = subject(&mut tx, now, &by, &draft.prepared).await?;

@@ -1,7 +1,6 @@
 //! The worker is killed at every boundary of every kind of step, as a process of its own; another one finishes the work:
 //! nothing lost, nothing twice, and the directory as planned.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tenure::changes::boundary::Boundary;
@@ -11,45 +10,7 @@ use tenure::plan::RequestKind;
 use tenure::target::{Address, Connector as _, Kind, Resource, SystemKey, Value};
 use uuid::Uuid;
 
-use crate::site::{Site, wait};
-
-/// A worker as a process; killed when dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(die_at: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
-        command
-            .arg("work")
-            .env("TENURE_WORKER__LEASE_SECONDS", "3")
-            // One at a time: steps come in their order, and the one to die at is not done beside another.
-            .env("TENURE_WORKER__CONCURRENCY", "1")
-            .env("TENURE_WORKER__LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if let Some(at) = die_at {
-            command.env("TENURE_DIE_AT", at);
-        }
-        Self(command.spawn().unwrap())
-    }
-
-    /// Waits for its death at the boundary.
-    async fn dies(mut self, at: &str) {
-        wait(
-            &format!("the worker dies at {at}"),
-            async || self.0.try_wait().unwrap().is_some(),
-            async || String::new(),
-        )
-        .await;
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+use crate::site::{Process, Site, wait};
 
 /// Kills a worker at this boundary of each of these steps, one after the other; then lets one finish.
 async fn through(site: &Site, number: RequestNumber, boundary: Boundary, steps: &[String]) {

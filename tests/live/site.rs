@@ -2,6 +2,7 @@
 //! as a process of its own, and the lab's people as actors.
 
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,50 @@ pub struct Site {
     pub connector: Arc<AdConnector>,
     /// Unique, for names.
     pub tag: String,
+}
+
+/// A worker as a process; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// What it logged.
+    pub log: tempfile::NamedTempFile,
+}
+
+impl Process {
+    pub fn start(die_at: Option<&str>) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+        command
+            .arg("work")
+            .env("TENURE_WORKER__LEASE_SECONDS", "3")
+            // One at a time: steps come in their order, and the one to die at is not done beside another.
+            .env("TENURE_WORKER__CONCURRENCY", "1")
+            .env("TENURE_WORKER__LISTEN", "127.0.0.1:0")
+            .env("TENURE_TELEMETRY__FILTER", "debug")
+            .stdout(Stdio::null())
+            .stderr(log.reopen().unwrap());
+        if let Some(at) = die_at {
+            command.env("TENURE_DIE_AT", at);
+        }
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    /// Waits for its death at the boundary.
+    pub async fn dies(mut self, at: &str) {
+        wait(
+            &format!("the worker dies at {at}"),
+            async || self.child.try_wait().unwrap().is_some(),
+            async || String::new(),
+        )
+        .await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 /// A worker at work.

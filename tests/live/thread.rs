@@ -9,7 +9,8 @@ use tenure::plan::RequestKind;
 use tenure::target::{Address, Connector as _, Kind, Resource, SystemKey, Value};
 use uuid::Uuid;
 
-use crate::site::{Site, wait};
+use crate::ad_lab::env;
+use crate::site::{Process, Site, wait};
 
 fn account(id: Uuid) -> Resource {
     Resource { system: SystemKey("ad:corp.example.com".to_owned()), kind: Kind::User, address: Address::Native(id) }
@@ -41,7 +42,7 @@ async fn read_password(site: &Site, user: &str, number: tenure::ids::RequestNumb
 #[tokio::test]
 async fn a_joiner_with_a_sox_group_from_asking_to_the_directory() {
     let site = Site::open().await;
-    let worker = site.worker();
+    let worker = Process::start(None);
     let number = site.joiner("Lan", "Nguyễn Thị", &[("groups", "Finance – Ledger (read)")]).await;
     let items = site.items(number).await;
     assert_eq!(items.len(), 2);
@@ -94,7 +95,14 @@ async fn a_joiner_with_a_sox_group_from_asking_to_the_directory() {
         + (select count(*) from account where position($1 in attributes::text) > 0)")
         .bind(&password).fetch_one(&site.pool).await.unwrap();
     assert_eq!(leaked, 0);
-    worker.end().await;
+    // Nor in what the worker logged, at its most talkative, nor in any mail.
+    let log = std::fs::read_to_string(worker.log.path()).unwrap();
+    assert!(log.contains("step attempted") && !log.contains(&password));
+    for mail in
+        std::fs::read_dir(env("MAIL_DIR")).unwrap().map(|mail| mail.unwrap().path()).filter(|path| path.is_file())
+    {
+        assert!(!String::from_utf8_lossy(&std::fs::read(&mail).unwrap()).contains(&password), "{}", mail.display());
+    }
 }
 
 #[tokio::test]
@@ -168,5 +176,65 @@ async fn a_timed_membership_ends_and_a_leaver_is_out() {
         .await
         .unwrap();
     assert_eq!(standing, 0);
+    worker.end().await;
+}
+
+/// Each becomes a correct account; the directory says the name as it was typed.
+#[tokio::test]
+async fn names_that_break_things_become_accounts() {
+    let site = Site::open().await;
+    let worker = site.worker();
+    let names = [
+        ("Brian", "O'Brien"),
+        ("Sam", "Smith, Jr."),
+        ("Ada", "#lead"),
+        ("Thị", "Nguyễn"),
+        ("小龙", "李"),
+        ("José-María", "de la Cruz y Vega"),
+        ("Trailing ", "Space "),
+        ("Back\\slash", "Quo\"te;=<>+"),
+        ("Zoë 🙂", "Groß*()"),
+    ];
+    let mut numbers = Vec::new();
+    for (given, family) in names {
+        let number = site.joiner(given, family, &[]).await;
+        site.approve("desk", number, 1).await;
+        numbers.push((given, family, number));
+    }
+    let server = site.connector.server(None, None).await.unwrap();
+    for (given, family, number) in numbers {
+        site.until(number, "done").await;
+        let id = site.steps(number).await[0].resolved.unwrap();
+        let seen = site.connector.observe(&server, &account(id)).await.unwrap().unwrap();
+        let shown = format!("{} {} {}", given.trim(), family.trim(), site.tag);
+        // Between the two names of this test stands what the family name ended with, then the tag.
+        let displayed =
+            seen.state.get("displayName").as_text().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(displayed, shown, "{given} {family}");
+        assert_eq!(seen.state.get("enabled"), &Value::Bool(true), "{given} {family}");
+    }
+    worker.end().await;
+}
+
+/// Ten people of one name, asked for at the same moment: ten accounts, none lost, no name twice.
+#[tokio::test]
+async fn ten_people_of_one_name_at_once() {
+    let site = std::sync::Arc::new(Site::open().await);
+    let worker = site.worker();
+    let asked: Vec<_> = (0..10)
+        .map(|_| {
+            let site = site.clone();
+            tokio::spawn(async move { site.joiner("Thomas", "Müller", &[]).await })
+        })
+        .collect();
+    let mut names = std::collections::BTreeSet::new();
+    for number in asked {
+        let number = number.await.unwrap();
+        site.approve("desk", number, 1).await;
+        site.until(number, "done").await;
+        let steps = site.steps(number).await;
+        names.insert(steps[0].after_state.as_ref().unwrap().get("sAMAccountName").as_text().unwrap().to_owned());
+    }
+    assert_eq!(names.len(), 10, "{names:?}");
     worker.end().await;
 }
