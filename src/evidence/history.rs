@@ -53,6 +53,8 @@ pub struct Filter {
     pub system: Option<String>,
     pub object: Option<String>,
     pub subject: Option<String>,
+    /// Only what is about an item in scope of SOX.
+    pub sox: bool,
     /// Only records older than this one: the last of the page before.
     pub before: Option<(DateTime<Utc>, Uuid)>,
 }
@@ -121,6 +123,12 @@ fn narrowed(filter: &Filter) -> QueryBuilder<Postgres> {
         if let Some(value) = value {
             query.push(format_args!(" and r.{column} = ")).push_bind(value.clone());
         }
+    }
+    if filter.sox {
+        query.push(
+            " and exists (select from request q join item i on i.request = q.id
+                           where q.number = r.request and i.ordinal = r.item and i.sox)",
+        );
     }
     if let Some((at, id)) = filter.before {
         query.push(" and (r.at, r.id) < (").push_bind(at).push(", ").push_bind(id).push(")");

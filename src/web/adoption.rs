@@ -15,7 +15,7 @@ use super::view::lists::Tab;
 use super::view::parts::{Badge, Crumb, Empty, Fact, Facts};
 use super::view::shell::Nav;
 use super::view::states;
-use super::viewer::{self, Posted, SignedIn};
+use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::ids::PersonId;
@@ -264,5 +264,5 @@ pub async fn link(
         ));
     }
     tx.commit().await?;
-    Ok(viewer::see("/adoption"))
+    viewer::see_saying(&state, "/adoption", Said::Linked)
 }

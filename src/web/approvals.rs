@@ -16,7 +16,7 @@ use super::view::plan::{ItemView, PlanView};
 use super::view::progress::Stages;
 use super::view::shell::Nav;
 use super::view::states;
-use super::viewer::{self, Posted, SignedIn};
+use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields, plans, requests, words};
 use crate::access::{Object, Operation, Role, delegation, op, permit, scope};
 use crate::changes;
@@ -266,7 +266,16 @@ pub async fn decide(
     match decide::decide(&state.pool, me.now, &me.actor(), &deciding).await {
         Ok(()) => {
             let more = me.viewer().roles.contains(&Role::Desk);
-            Ok(viewer::see(&if more { format!("/requests/{number}") } else { "/approvals".to_owned() }))
+            let said = match verdict {
+                Verdict::Approve => Said::Approved,
+                Verdict::Reject => Said::Rejected,
+                Verdict::SendBack => Said::SentBack,
+            };
+            viewer::see_saying(
+                &state,
+                &if more { format!("/requests/{number}") } else { "/approvals".to_owned() },
+                said,
+            )
         }
         Err(RequestError::Fields(fields)) => {
             let sent = sent(requests::form_errors(fields), false);

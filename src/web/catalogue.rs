@@ -403,13 +403,34 @@ fn label(key: &str) -> String {
 
 fn fact(key: &str, value: &Json, names: &Names) -> Fact {
     let lines: Vec<String> = match value {
-        Json::Array(values) => values.iter().map(|value| line(value, names)).collect(),
+        Json::Array(values) if values.is_empty() => {
+            vec![if key == "stages" { "nobody is asked; looked at afterwards" } else { "all" }.to_owned()]
+        }
+        Json::Array(values) => {
+            values.iter().map(|value| stage_line(value).unwrap_or_else(|| line(value, names))).collect()
+        }
         other => vec![line(other, names)],
     };
     let template = lines.iter().any(|line| line.contains("{{"));
     let first = lines.first().cloned().unwrap_or_else(|| "none".to_owned());
     let fact = if template { Fact::code(label(key), first) } else { Fact::new(label(key), first) };
     lines.into_iter().skip(1).fold(fact, |fact, line| fact.also(line))
+}
+
+/// A stage of a route as a sentence.
+fn stage_line(value: &Json) -> Option<String> {
+    let (role, reason) = (value.get("role")?.as_str()?, value.get("reason")?.as_str()?);
+    let role = match role {
+        "manager" => "Line manager",
+        "owner" => "Owner",
+        "desk" => "Service desk",
+        "security" => "Security",
+        other => other,
+    };
+    let unless = value.get("unless_asked_by_manager").and_then(Json::as_bool).unwrap_or(false);
+    let unless = if unless { " Left out where the manager asks." } else { "" };
+    let all = if value.get("needed").and_then(Json::as_str) == Some("all") { " (all of them)" } else { "" };
+    Some(format!("{role}{all}: {reason}{unless}"))
 }
 
 fn line(value: &Json, names: &Names) -> String {

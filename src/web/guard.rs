@@ -9,11 +9,12 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum_extra::extract::cookie::CookieJar;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::view::errors::Wrong;
-use super::{AppState, Error, errors};
+use super::{AppState, Error, errors, viewer};
 
 /// The other end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,9 @@ pub async fn around(State(state): State<AppState>, mut request: Request, next: N
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(address);
     let from = errors::From::of(&request);
+    // A fragment (htmx) has no place for messages: the page's next full load tells.
+    let brought = CookieJar::from_headers(request.headers()).get(viewer::SAID).is_some()
+        && !request.headers().contains_key("hx-request");
     let answer = async {
         if let Some(refused) = refuse(&state, &request) {
             return refused.into_response();
@@ -56,6 +60,7 @@ pub async fn around(State(state): State<AppState>, mut request: Request, next: N
         }
     };
     let mut response = async { errors::shown(&state, from, &id, answer.await).await }.instrument(span).await;
+    viewer::told(&state, brought, &mut response);
     secure(&state, &id, response.headers_mut());
     let status = response.status().as_u16();
     let took = started.elapsed();

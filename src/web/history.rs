@@ -1,5 +1,7 @@
 //! The change history for auditors, and one record of it.
 
+use std::collections::HashMap;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum_extra::extract::Query;
@@ -65,12 +67,12 @@ pub async fn page(
             from: fields.text("from").to_owned(),
             to: fields.text("to").to_owned(),
             kinds,
-            actors: Vec::new(),
-            sox: false,
+            actors: actors(&mut conn, fields.text("actor")).await?,
+            sox: filter.sox,
             words: String::new(),
             error,
         },
-        rows: entries.iter().map(|entry| row(&me, entry)).collect(),
+        rows: rows(&mut conn, &me, &entries).await?,
         pager: Pager { older_label: "Older".into(), newer_label: "Newest".into(), ..pager },
         empty: Empty::new("No records match", "Widen the dates or take a filter away."),
         shell: me.shell(&state, &mut conn, "Change history", Nav::History).await?,
@@ -105,6 +107,7 @@ async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Resu
     let mut filter = Filter { from, until, before: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
     filter.action = Some(fields.text("kind").to_owned()).filter(|kind| KINDS.iter().any(|(key, _)| key == kind));
     filter.actor = fields.text("actor").parse().ok();
+    filter.sox = !fields.text("sox").is_empty();
     // What is typed is a request's number, an object's or subject's id, or somebody by user name.
     let text = fields.text("q");
     if let Ok(number) = text.parse::<RequestNumber>() {
@@ -120,6 +123,37 @@ async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Resu
         }
     }
     Ok((filter, error))
+}
+
+/// Those who hold a role here: whom an auditor asks about first. Anybody else is found by user name.
+async fn actors(conn: &mut PgConnection, chosen: &str) -> Result<Vec<Choice>, Error> {
+    let people = sqlx::query!(
+        "select p.id, p.display_name from person p where exists (select from role_holding h where h.person = p.id)
+          order by p.display_name, p.id limit 100"
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut choices = vec![Choice::new("", "Anybody").chosen_if(chosen)];
+    choices.extend(people.into_iter().map(|row| Choice::new(row.id.to_string(), row.display_name).chosen_if(chosen)));
+    Ok(choices)
+}
+
+/// Rows, with people named where a record's subject is a person.
+async fn rows(conn: &mut PgConnection, me: &SignedIn, entries: &[Entry]) -> Result<Vec<HistoryRow>, Error> {
+    let person = |entry: &Entry| entry.subject.strip_prefix("person:").and_then(|id| id.parse::<Uuid>().ok());
+    let ids: Vec<Uuid> = entries.iter().filter_map(person).collect();
+    let found = sqlx::query!("select id, display_name from person where id = any($1)", &ids).fetch_all(conn).await?;
+    let names: HashMap<Uuid, String> = found.into_iter().map(|row| (row.id, row.display_name)).collect();
+    let rows = entries.iter().map(|entry| {
+        let mut row = row(me, entry);
+        if row.object == subject(&entry.subject)
+            && let Some(name) = person(entry).and_then(|id| names.get(&id))
+        {
+            row.object.clone_from(name);
+        }
+        row
+    });
+    Ok(rows.collect())
 }
 
 fn row(me: &SignedIn, entry: &Entry) -> HistoryRow {
@@ -166,7 +200,7 @@ pub async fn record(State(state): State<AppState>, Path(id): Path<Uuid>, me: Sig
     permit::<op::SeeHistory>(&mut conn, &me.actor(), Object::None).await?;
     let entry = history::find(&mut conn, id).await?.ok_or_else(Error::not_found)?;
     let (before, after) = neighbours(&mut conn, &entry).await?;
-    let row = row(&me, &entry);
+    let row = rows(&mut conn, &me, std::slice::from_ref(&entry)).await?.pop().ok_or_else(Error::not_found)?;
     let to = |id: Uuid| format!("/history/{id}");
     let page = RecordPage {
         crumbs: vec![Crumb::to("Change history", "/history"), Crumb::here(row.what.clone())],
@@ -214,7 +248,7 @@ async fn neighbours(conn: &mut PgConnection, entry: &Entry) -> Result<(Option<Uu
 }
 
 /// Before and after, where the record holds sightings.
-fn change(entry: &Entry, title: &str) -> Option<PlanView> {
+pub fn change(entry: &Entry, title: &str) -> Option<PlanView> {
     let seen = |part: &str| entry.record.get(part).and_then(Json::as_object);
     let (before, after) = (seen("before"), seen("after"));
     if before.is_none() && after.is_none() {

@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Timelike};
 use sqlx::PgConnection;
 
 use super::lookup::{self, Find};
-use super::view::home::{Figure, HomePage, TeamMember, Waiting};
+use super::view::home::{Figure, HomePage, TeamMember, TourStep, Waiting};
 use super::view::parts::{Badge, Link, Person};
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
@@ -32,10 +32,42 @@ pub async fn page(State(state): State<AppState>, me: SignedIn) -> Result<Respons
         team,
         team_count,
         places: places(&me),
-        tour: Vec::new(),
+        tour: if state.config.demo.enabled { tour(&mut conn, &me).await? } else { Vec::new() },
         shell: me.shell(&state, &mut conn, "Home", Nav::Home).await?,
     };
     viewer::page(&page)
+}
+
+/// The demo's five steps, each ticked off by what has really happened.
+async fn tour(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<TourStep>, Error> {
+    let done = sqlx::query!(
+        r#"select exists (select from request where kind = 'joiner') as "asked!",
+                  exists (select from decision d join item i on i.id = d.item join request r on r.id = i.request
+                           where r.kind = 'joiner' and i.ordinal = 1 and d.verdict = 'approve') as "approved!",
+                  exists (select from step s join request r on r.id = s.request
+                           where r.kind = 'joiner' and s.name = 'account' and s.state = 'applied') as "made!",
+                  exists (select from decision d join item i on i.id = d.item where i.sox) as "owned!",
+                  exists (select from session e join role_holding h on h.person = e.person and h.role = 'auditor') as "read!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    let step = |title: &str, text: &str, (words, href, operation): (&str, &str, Operation), done| TourStep {
+        title: title.to_owned(),
+        text: text.to_owned(),
+        link: me.may(operation).then(|| Link::new(words, href)),
+        done,
+    };
+    let join = ("Someone joins", "/requests/new/joiner", Operation::AskJoiner);
+    let decide = ("Approvals", "/approvals", Operation::Decide);
+    let watch = ("Requests", "/requests?view=all", Operation::SeeRequest);
+    let prove = ("Change history", "/history", Operation::SeeHistory);
+    Ok(vec![
+        step("Ask for a new colleague", "As the manager, with one SOX group.", join, done.asked),
+        step("Approve the account", "As the service desk: read the plan of item 1.", decide, done.approved),
+        step("Watch it appear", "On the request’s page the timeline moves by itself.", watch, done.made),
+        step("Decide about the SOX group", "As its owner; only then is it given.", decide, done.owned),
+        step("Prove it", "As the auditor: every change, who asked and who decided.", prove, done.read),
+    ])
 }
 
 fn greeting(me: &SignedIn) -> String {

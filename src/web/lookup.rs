@@ -218,7 +218,11 @@ impl Line {
             "expected" => {
                 Some(Badge::info(employment.map_or("joins".to_owned(), |e| format!("joins {}", short(e.first_day)))))
             }
-            _ => employment.and_then(|e| e.last_day).map(|day| Badge::warn(format!("leaves {}", short(day)))),
+            // A contract that ends next year is no news.
+            _ => employment
+                .and_then(|e| e.last_day)
+                .filter(|day| (*day - today).num_days() <= 60)
+                .map(|day| Badge::warn(format!("leaves {}", short(day)))),
         }
     }
 

@@ -11,7 +11,7 @@ use super::view::account::{AccountPage, DelegationRow, SessionRow, TokenRow};
 use super::view::forms::{Choice, FormErrors, picked};
 use super::view::parts::{Badge, Fact, Facts};
 use super::view::shell::Nav;
-use super::viewer::{self, Posted, SignedIn};
+use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields};
 use crate::access::delegation::{self, Delegation, DelegationError};
 use crate::access::session::{self, Why};
@@ -154,7 +154,7 @@ pub async fn end_session(
     let mut tx = state.pool.begin().await?;
     end_one(&mut tx, &me, id).await?.then_some(()).ok_or_else(Error::not_found)?;
     tx.commit().await?;
-    Ok(viewer::see("/me"))
+    viewer::see_saying(&state, "/me", Said::Saved)
 }
 
 /// `POST /me/sessions/end-others`
@@ -166,7 +166,7 @@ pub async fn end_other_sessions(State(state): State<AppState>, Posted { me, .. }
         }
     }
     tx.commit().await?;
-    Ok(viewer::see("/me"))
+    viewer::see_saying(&state, "/me", Said::Saved)
 }
 
 async fn end_one(conn: &mut PgConnection, me: &SignedIn, id: Uuid) -> Result<bool, Error> {
@@ -219,7 +219,7 @@ pub async fn revoke_token(
         Err(TokenError::Denied(denied)) => return Err(denied.into()),
         Err(error) => return Err(Error::broken(error)),
     }
-    Ok(viewer::see("/me"))
+    viewer::see_saying(&state, "/me", Said::Saved)
 }
 
 /// `POST /me/delegations`
@@ -241,7 +241,7 @@ pub async fn delegate(State(state): State<AppState>, Posted { me, fields }: Post
         match delegation::make(&mut tx, me.now, &permit, delegate, (from, until)).await {
             Ok(_) => {
                 tx.commit().await?;
-                return Ok(viewer::see("/me"));
+                return viewer::see_saying(&state, "/me", Said::Saved);
             }
             Err(DelegationError::Denied(denied)) => return Err(denied.into()),
             Err(DelegationError::Database(error)) => return Err(error.into()),
@@ -267,5 +267,5 @@ pub async fn end_delegation(
         Err(DelegationError::Denied(denied)) => return Err(denied.into()),
         Err(error) => return Err(Error::broken(error)),
     }
-    Ok(viewer::see("/me"))
+    viewer::see_saying(&state, "/me", Said::Saved)
 }

@@ -13,8 +13,8 @@ use super::view::forms::PickerOptions;
 use super::view::lists::Tab;
 use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link, Person, When};
 use super::view::people::{
-    AccountRow, HeldRow, Hit, HitGroup, OpenRequest, OrgNode, OrgPage, PeoplePage, PersonPage, PersonRow, SearchPage,
-    SuggestFragment, TeamPage, TeamRow,
+    AccountRow, HeldRow, Hit, HitGroup, OpenRequest, OrgNode, OrgPage, PastChange, PeoplePage, PersonPage, PersonRow,
+    SearchPage, SuggestFragment, TeamPage, TeamRow,
 };
 use super::view::request::{MenuAction, Notice};
 use super::view::shell::Nav;
@@ -24,6 +24,7 @@ use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Ask, Object, Operation, op, permit};
 use crate::catalog;
+use crate::evidence::{action, history};
 use crate::grants;
 use crate::ids::PersonId;
 use crate::mirror::look;
@@ -137,7 +138,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         open,
         facts: facts(&line, fully),
         reports: reports.iter().map(|line| Person::to(&line.name, line.href())).collect(),
-        history: Vec::new(),
+        history: past(&mut conn, &me, &accounts).await?,
         shell: me.shell(&state, &mut conn, line.name.clone(), Nav::People).await?,
     };
     viewer::page(&page)
@@ -275,6 +276,27 @@ async fn held(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Resul
     let mut rows: Vec<HeldRow> = rows.into_values().collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)
+}
+
+/// The last changes to somebody's accounts, exactly as they were seen.
+async fn past(conn: &mut PgConnection, me: &SignedIn, accounts: &[look::Account]) -> Result<Vec<PastChange>, Error> {
+    let mut past = Vec::new();
+    for account in accounts {
+        let filter = history::Filter {
+            action: Some(action::STEP_APPLIED.to_owned()),
+            object: Some(account.id.to_string()),
+            ..history::Filter::default()
+        };
+        for entry in history::list(conn, &filter, 5).await? {
+            let Some(plan) = super::history::change(&entry, &account.display_name) else { continue };
+            let link = match entry.request {
+                Some(number) => Link::new(format!("REQ-{number:06}"), format!("/requests/{number}")),
+                None => Link::new(words::system(&account.system), "/history"),
+            };
+            past.push(PastChange { when: me.when(entry.at), link, plan });
+        }
+    }
+    Ok(past)
 }
 
 async fn open_requests(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<OpenRequest>, Error> {

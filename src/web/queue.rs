@@ -13,7 +13,7 @@ use super::view::parts::{Empty, Meter, Tone};
 use super::view::queue::{BulkAssignPage, BulkRow, QueuePage, QueueRow, SortHead};
 use super::view::shell::Nav;
 use super::view::states;
-use super::viewer::{self, Posted, SignedIn};
+use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::ids::{PersonId, RequestNumber};
@@ -186,7 +186,7 @@ pub async fn assign(State(state): State<AppState>, Posted { me, fields }: Posted
     for number in numbers {
         desk::assign(&state.pool, me.now, &me.actor(), number, assignee).await?;
     }
-    Ok(viewer::see(back))
+    viewer::see_saying(&state, back, Said::Assigned)
 }
 
 async fn preview(

@@ -19,7 +19,7 @@ use super::view::progress::{ClockView, Clocks, Stage, StageMark, Stages};
 use super::view::request::{AssignForm, MenuAction, Moving, Notice, RequestLiveFragment, RequestPage};
 use super::view::shell::Nav;
 use super::view::states;
-use super::viewer::{self, Posted, SignedIn};
+use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields, cursor, plans, timeline, words};
 use crate::access::{self, Object, Operation, Role, op, permit, scope};
 use crate::changes::{self, secret};
@@ -190,7 +190,7 @@ impl Told {
         let open = self.stages.iter().find(|stage| stage.item == item.id && stage.state == "open");
         let note = match (&item.why, open) {
             (Some(why), _) => why.clone(),
-            (None, Some(stage)) => format!("{} decides: {}", stage.name, stage.reason),
+            (None, Some(stage)) => format!("{} decides: {}", stage.name, stage.reason.trim_end_matches('.')),
             (None, None) => String::new(),
         };
         ItemView {
@@ -362,7 +362,7 @@ fn clocks(me: &SignedIn, request: &Request) -> Clocks {
             _ => Tone::Ok,
         };
         let said = if left < 0 { format!("overdue by {}", words(left)) } else { format!("{} left", words(left)) };
-        let sub = format!("by {}", me.when(by).relative);
+        let sub = format!("by {}", by.with_timezone(&me.live.zone).format("%a %-d %b, %H:%M"));
         Some(ClockView { name, words: said, sub, badge: None, meter: Some(Meter::new(used, tone)) })
     };
     let response = clock("First response", request.respond_by, request.first_response_at.or(request.settled_at));
@@ -513,7 +513,7 @@ pub async fn comment(
     permit::<op::Comment>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     drop(conn);
     match desk::comment(&state.pool, me.now, &me.actor(), number_of(&number)?, body).await {
-        Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
+        Ok(()) => viewer::see_saying(&state, &format!("/requests/{number}"), Said::Commented),
         Err(RequestError::Fields(fields)) => {
             let mut errors = FormErrors::default();
             fields.into_iter().for_each(|error| errors.add("comment", error.message));
@@ -543,7 +543,7 @@ pub async fn assign(
     desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee)
         .await
         .map_err(|error| back(error, &number))?;
-    Ok(viewer::see(&format!("/requests/{number}")))
+    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Assigned)
 }
 
 /// A page that asks before something is done to a request.
@@ -626,7 +626,7 @@ pub async fn cancel(
     asking::cancel::cancel(&state.pool, me.now, &me.actor(), number_of(&number)?, reason)
         .await
         .map_err(|error| back(error, &number))?;
-    Ok(viewer::see(&format!("/requests/{number}")))
+    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Cancelled)
 }
 
 /// `POST /requests/{number}/steps/{step}/retry`

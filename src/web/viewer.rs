@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
-use axum::http::header::{HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum_extra::extract::Form;
@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use super::guard::Address;
 use super::view::errors::Wrong;
 use super::view::parts::initials;
-use super::view::shell::{Nav, NavItem, Shell};
+use super::view::shell::{Flash, Nav, NavItem, Shell};
 use super::view::{self, When};
 use super::{AppState, Error, Fields, status};
 use crate::access::session::Live;
@@ -26,6 +26,53 @@ use crate::access::{Actor, Operation, Role, Viewer, session};
 pub struct SignedIn {
     pub live: Live,
     pub now: DateTime<Utc>,
+    /// What the action before this page did, told once.
+    said: Option<Said>,
+}
+
+/// What an action did, told on the next page. A cookie carries the word, so nobody can put a sentence of their own there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    Asked,
+    Changed,
+    Approved,
+    Rejected,
+    SentBack,
+    Cancelled,
+    Assigned,
+    Commented,
+    Linked,
+    Saved,
+}
+
+/// The cookie of [`Said`].
+pub const SAID: &str = "said";
+
+impl Said {
+    const ALL: [(Self, &'static str, &'static str); 10] = [
+        (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
+        (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
+        (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
+        (Self::Rejected, "rejected", "Rejected. Whoever asked is told why."),
+        (Self::SentBack, "sent_back", "Sent back with your question."),
+        (Self::Cancelled, "cancelled", "Cancelled. What was done stays done."),
+        (Self::Assigned, "assigned", "Assigned."),
+        (Self::Commented, "commented", "Your comment is in the timeline."),
+        (Self::Linked, "linked", "Saved, with your reason in the evidence."),
+        (Self::Saved, "saved", "Saved."),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(said, _, _)| *said == self).map_or("", |(_, word, _)| word)
+    }
+
+    fn sentence(self) -> &'static str {
+        Self::ALL.iter().find(|(said, _, _)| *said == self).map_or("", |(_, _, sentence)| sentence)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == word).map(|(said, _, _)| *said)
+    }
 }
 
 impl SignedIn {
@@ -73,6 +120,7 @@ impl SignedIn {
         Ok(Shell {
             viewer: Some(header_viewer(viewer, &counts)),
             csrf: self.live.form_token(),
+            flash: self.said.map(|said| Flash::ok(said.sentence())).into_iter().collect(),
             problem,
             ..bare_shell(state)
         }
@@ -94,7 +142,8 @@ async fn read(state: &AppState, headers: &HeaderMap, address: Option<String>) ->
     let Some(cookie) = jar.get(state.cookie_name()) else { return Ok(None) };
     let mut conn = state.pool.acquire().await?;
     let live = session::resume(&mut conn, cookie.value(), address).await?;
-    Ok(live.map(|live| SignedIn { live, now: state.clock.now() }))
+    let said = jar.get(SAID).and_then(|cookie| Said::parse(cookie.value()));
+    Ok(live.map(|live| SignedIn { live, now: state.clock.now(), said }))
 }
 
 /// A form of a signed-in viewer that carries its session's token. Every handler that changes something takes this.
@@ -149,14 +198,19 @@ fn header_viewer(viewer: &Viewer, counts: &status::Waiting) -> view::Viewer {
     let mut add = |shown: bool, item: NavItem| nav.extend(shown.then_some(item));
     add(may(Operation::SeeQueue), NavItem::waiting(Nav::Queue, counts.queue));
     add(may(Operation::SeeRequest), NavItem::new(Nav::Requests));
-    add(may(Operation::Decide), NavItem::waiting(Nav::Approvals, counts.approvals));
+    // Anybody may be asked to stand in; the place is shown to those who are asked as what they are, or once something waits.
+    let decides = [Role::Manager, Role::Owner, Role::Desk, Role::Security].iter().any(|role| viewer.has(*role));
+    add(
+        may(Operation::Decide) && (decides || counts.approvals > 0),
+        NavItem::waiting(Nav::Approvals, counts.approvals),
+    );
     add(may(Operation::SeeTeam), NavItem::new(Nav::Team));
     add(may(Operation::SearchPeople), NavItem::new(Nav::People));
     add(may(Operation::SeeCatalogue), NavItem::new(Nav::Catalogue));
     add(may(Operation::SeeHistory), NavItem::new(Nav::History));
     add(may(Operation::SeeAdoption), NavItem::new(Nav::Adoption));
-    add(may(Operation::SeeSettings), NavItem::new(Nav::Settings));
-    add(may(Operation::SeeOutbox), NavItem::new(Nav::Outbox));
+    // The desk finds settings from the catalogue, and everybody mail from the system's page: eight entries fit a line.
+    add(may(Operation::SeeSettings) && !may(Operation::SeeQueue), NavItem::new(Nav::Settings));
     add(may(Operation::SeeSystem), NavItem::new(Nav::System));
     view::Viewer {
         name: viewer.name.clone(),
@@ -213,6 +267,24 @@ pub fn page_with(status: StatusCode, template: &impl Template) -> Result<Respons
 /// After a form: the browser loads that address (303), so that loading again sends nothing twice.
 pub fn see(target: &str) -> Response {
     Redirect::to(target).into_response()
+}
+
+/// The same, and the next page tells what was done.
+///
+/// # Errors
+/// Never for our own words.
+pub fn see_saying(state: &AppState, target: &str, said: Said) -> Result<Response, Error> {
+    let mut response = see(target);
+    response.headers_mut().append(SET_COOKIE, cookie(state, SAID, said.word(), Some(60))?);
+    Ok(response)
+}
+
+/// Takes back what was told, where this request brought it and this answer is a page.
+pub fn told(state: &AppState, brought: bool, response: &mut Response) {
+    let page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if brought && page && response.status().is_success() {
+        response.headers_mut().extend(cookie(state, SAID, "", Some(0)).map(|gone| (SET_COOKIE, gone)));
+    }
 }
 
 /// `Set-Cookie` of a cookie of ours that scripts cannot read: for the session where `seconds` is None, else for so long.

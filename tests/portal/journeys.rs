@@ -294,7 +294,13 @@ async fn comments_assignment_and_cancelling(options: PgPoolOptions, connect: PgC
     let address = access(&manager, &company).await;
     let empty = desk.post(&format!("{address}/comments"), &[("comment", " ")]).await;
     assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
-    desk.post(&format!("{address}/comments"), &[("comment", "On it")]).await;
+    let mut said = desk.clone();
+    let commented = desk.post(&format!("{address}/comments"), &[("comment", "On it")]).await;
+    let told = commented.cookie().split(';').next().unwrap().to_owned();
+    said.cookie = said.cookie.map(|cookie| format!("{cookie}; {told}"));
+    let page = said.get(&address).await;
+    assert!(page.find(".flash").is_some_and(|told| told.contains("Your comment")), "{}", page.text);
+    assert!(page.cookie().starts_with("said=;") && page.cookie().contains("Max-Age=0"), "told once");
     assert!(manager.get(&address).await.text.contains("On it"));
     let took =
         desk.post("/queue/assignment", &[("number", "1"), ("assignee", "me"), ("back", "/queue?view=mine")]).await;

@@ -23,7 +23,7 @@ use crate::web::view::forms::FormErrors;
 use crate::web::view::parts::{Fact, Facts};
 use crate::web::view::progress::{Stage, StageMark, Stages};
 use crate::web::view::shell::Nav;
-use crate::web::viewer::{self, Posted, SignedIn};
+use crate::web::viewer::{self, Posted, Said, SignedIn};
 use crate::web::{AppState, Error, plans, words};
 
 /// What the plan shown amounts to, item by item: sent back with the form, so that nobody asks for what they have not seen.
@@ -246,7 +246,7 @@ pub async fn submit(State(state): State<AppState>, Posted { me, fields }: Posted
         change::change(&state.pool, me.now, &me.actor(), number, &asked(draft.kind, &draft.raw)).await?;
         let mut conn = state.pool.acquire().await?;
         draft::discard(&mut conn, me.viewer().person, id).await?;
-        return Ok(viewer::see(&format!("/requests/{}", number.0)));
+        return viewer::see_saying(&state, &format!("/requests/{}", number.0), Said::Changed);
     }
     let raw = asked(draft.kind, &draft.raw);
     match submit::prepare(&state.pool, me.now, &me.actor(), (draft.kind, &raw)).await {
@@ -275,7 +275,7 @@ pub async fn submit(State(state): State<AppState>, Posted { me, fields }: Posted
         Err(other) => return Err(other.into()),
     };
     note(&state, &me, &draft, number).await;
-    Ok(viewer::see(&format!("/requests/{}", number.0)))
+    viewer::see_saying(&state, &format!("/requests/{}", number.0), Said::Asked)
 }
 
 /// What was written beside the answers becomes the request's first comment. It is asked for already: a failure here is
