@@ -47,6 +47,8 @@ pub struct Filter {
     pub open: Option<bool>,
     pub state: Option<String>,
     pub kind: Option<String>,
+    /// A number, or words of the title.
+    pub search: Option<String>,
     pub asked_by: Option<PersonId>,
     pub subject: Option<PersonId>,
     pub assignee: Option<PersonId>,
@@ -149,6 +151,11 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
         if let Some(person) = person {
             query.push(format_args!(" and r.{column} = ")).push_bind(person.0);
         }
+    }
+    if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+        let number = search.parse::<RequestNumber>().map_or(0, |number| number.0);
+        let words = format!("%{}%", search.replace(['%', '_', '\\', '\0'], ""));
+        query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(words).push(")");
     }
     if filter.unassigned {
         query.push(" and r.assignee is null");

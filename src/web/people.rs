@@ -254,16 +254,18 @@ async fn held(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Resul
     let held = grants::held_by(conn, person).await?;
     let mut rows: HashMap<_, HeldRow> = HashMap::new();
     for grant in held {
+        let page = format!("/catalogue/{}", grant.entitlement);
         let (how, reason) = match (grant.reason.as_str(), grant.request) {
-            ("rule", _) => ("birthright", Link::new(format!("rule “{}”", grant.reason_text), "/settings/birthright")),
+            ("rule", _) => ("birthright", Link::new(format!("rule “{}”", grant.reason_text), page.clone())),
             (_, Some(number)) => ("asked for", Link::new(format!("REQ-{number:06}"), format!("/requests/{number}"))),
-            ("before_tenure", None) => ("before Tenure", Link::new("found at adoption", "/adoption")),
-            (_, None) => ("given", Link::new(grant.reason_text.clone(), format!("/catalogue/{}", grant.entitlement))),
+            ("before_tenure", None) => ("before Tenure", Link::new("found at adoption", page.clone())),
+            (_, None) => ("given", Link::new(grant.reason_text.clone(), page.clone())),
         };
+        // Several grants may support one entitlement; the first is told.
         let parties = [grant.asked_by, grant.decided_by].into_iter().flatten().collect::<Vec<_>>().join(" / ");
         rows.entry(grant.entitlement).or_insert_with(|| HeldRow {
             name: grant.name,
-            href: Some(format!("/catalogue/{}", grant.entitlement)),
+            href: Some(page),
             sox: grant.sox,
             how: how.to_owned(),
             since: Some(me.when(grant.starts_at)),

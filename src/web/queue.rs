@@ -27,6 +27,7 @@ fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
         open: Some(true),
         state: some("state"),
         kind: some("kind"),
+        search: some("q"),
         assignee: fields.text("assignee").parse().ok(),
         sort: match fields.text("sort") {
             "number" => Sort::Number,

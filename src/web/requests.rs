@@ -71,6 +71,7 @@ pub async fn list(
     let mut filter =
         Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
     filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
+    filter.search = Some(fields.text("q").to_owned());
     let me_id = me.viewer().person;
     match view {
         "mine" => filter.asked_by = Some(me_id),

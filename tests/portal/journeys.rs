@@ -486,3 +486,83 @@ async fn who_gets_where(options: PgPoolOptions, connect: PgConnectOptions) {
     let table: Vec<&str> = table.lines().map(str::trim_end).collect();
     insta::assert_snapshot!(table.join("\n"));
 }
+
+#[sqlx::test]
+async fn a_password_reaches_one_person_once(options: PgPoolOptions, connect: PgConnectOptions) {
+    use tenure::changes::{lease, perform, secret, settle};
+    let portal = Portal::start(options, connect).await;
+    let company = portal.company().await;
+    let (_, account) = rules(&portal, &company).await;
+    let desk = portal.browser_of(company.desk).await;
+    let begun =
+        desk.post("/requests/new/password_reset", &[("person", "Anna Vogel (avogel)"), ("go", "continue")]).await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text);
+    let check = desk.get(begun.location()).await;
+    assert_eq!(send(&desk, &check).await.location(), "/requests/1", "{}", check.text);
+
+    // The worker does it.
+    let target = crate::support::scripted::Scripted::new(crate::support::company::SYSTEM);
+    target.put(account, serde_json::from_str("{\"enabled\": true}").unwrap());
+    let vault = std::sync::Arc::new(secret::Vault::from_hex(&secret::Vault::generate()).unwrap());
+    let now = portal.clock.now();
+    let mut tx = portal.pool.begin().await.unwrap();
+    let lease::Lease::Taken(leased) = lease::lease(&mut tx, now, "test", 60).await.unwrap() else {
+        panic!("nothing is due")
+    };
+    tx.commit().await.unwrap();
+    let outcome = perform::perform(&portal.pool, &target, &vault, &leased).await;
+    let mut tx = portal.pool.begin().await.unwrap();
+    settle::settle(&mut tx, now, &leased, &outcome).await.unwrap();
+    tx.commit().await.unwrap();
+    let password = target.passwords().pop().expect("a password was set");
+
+    // Whoever asked is told where it is; nobody else finds it.
+    let page = desk.get("/requests/1").await;
+    let id: uuid::Uuid = sqlx::query_scalar("select id from secret").fetch_one(&portal.owner).await.unwrap();
+    let address = format!("/secrets/{id}");
+    assert!(page.text.contains(&address) && !page.text.contains(&password), "{}", page.text);
+    for other in [company.lead, company.manager, company.anna, company.auditor, company.admin] {
+        let browser = portal.browser_of(other).await;
+        assert_eq!(browser.get(&address).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(browser.post(&address, &[]).await.status, StatusCode::NOT_FOUND);
+    }
+    let looked = desk.get(&address).await;
+    assert!(looked.text.contains("Reveal it now") && !looked.text.contains(&password), "looking reveals nothing");
+
+    // The worker reseals meanwhile, so that one press is enough.
+    let (pool, stop) = (portal.pool.clone(), portal.stop.clone());
+    let worker = tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            secret::deliver(&pool, &vault).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    let shown = desk.post(&address, &[]).await;
+    assert!(shown.find("#secret").is_some_and(|text| text == password), "{}", shown.text);
+    assert_eq!(shown.headers["cache-control"], "no-store");
+    assert!(shown.cookie().starts_with("reveal-") && shown.cookie().contains("Max-Age=0"), "{}", shown.cookie());
+    let again = desk.post(&address, &[]).await;
+    assert!(again.text.contains("It was revealed before") && !again.text.contains(&password), "{}", again.text);
+    portal.stop.cancel();
+    worker.await.unwrap();
+
+    // It is nowhere: not in evidence, not in mail, not in any plain column.
+    let tables: Vec<String> = sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public'")
+        .fetch_all(&portal.owner)
+        .await
+        .unwrap();
+    for table in tables {
+        let query = format!(
+            "select count(*) from \"{table}\" t where t::text like '%' || $1 || '%' or t::text like '%' || $2 || '%'"
+        );
+        let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .bind(&password)
+            .bind(hex::encode(&password))
+            .fetch_one(&portal.owner)
+            .await
+            .unwrap();
+        assert_eq!(found, 0, "{table}");
+    }
+    let page = desk.get("/requests/1").await;
+    assert!(page.text.contains("saw the password, once"), "{}", page.text);
+}
