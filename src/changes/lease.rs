@@ -86,11 +86,7 @@ pub async fn lease(
     let Some(row) = due(conn).await? else { return Ok(Lease::Nothing) };
     let resolved = resolved(conn, row.request).await?;
     let correlation = correlation(row.request, &row.name);
-    let kind = match row.kind.as_str() {
-        "membership" => Kind::Membership,
-        "group" => Kind::Group,
-        _ => Kind::User,
-    };
+    let kind = Kind::parse(&row.kind);
     let Some(address) = address(&row.key.0, correlation, &resolved) else {
         // A step it refers to was skipped or undone: it cannot be addressed, and no other attempt would change that.
         sqlx::query!(

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::evidence::{By, EvidenceError, Record, action, append};
 use crate::ids::{ItemId, RequestId, StepId};
 use crate::plan::{GrantEffect, PlannedStep};
-use crate::target::{Difference, Key, Native, State};
+use crate::target::{Difference, Key, Kind, Native, State, SystemKey};
 
 /// A step as pages, the API and decisions see it.
 #[derive(Debug, Clone)]
@@ -56,6 +56,30 @@ pub struct Step {
     pub after_state: Option<State>,
     pub native: Option<Native>,
     pub settled_at: Option<DateTime<Utc>>,
+}
+
+impl Step {
+    /// Done, or said by a person to be not needed.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state.as_str(), "applied" | "unchanged" | "skipped")
+    }
+
+    /// As it was planned, as far as its effect goes.
+    pub fn as_planned(&self) -> PlannedStep {
+        PlannedStep {
+            name: self.name.clone(),
+            system: SystemKey(self.system.clone()),
+            kind: Kind::parse(&self.kind),
+            key: self.key.clone(),
+            difference: self.difference.clone(),
+            after: self.after.clone(),
+            not_before: self.not_before,
+            grant: self.grant.clone(),
+            secret: None,
+            label: self.label.clone(),
+            why: self.why.clone(),
+        }
+    }
 }
 
 /// The steps of a request's present plans, in order; those that another plan replaced only where `superseded` is set.

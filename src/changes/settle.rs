@@ -101,104 +101,64 @@ pub async fn settle(
 }
 
 fn row<'a>(leased: &'a Leased, outcome: &'a Outcome) -> (Row<'a>, Settled) {
-    let state = |seen: &'a Option<Seen>| seen.as_ref().map(|seen| &seen.state);
-    let resolved = |seen: &Option<Seen>| {
-        seen.as_ref().and_then(|seen| seen.id).or(match leased.resource.address {
-            Address::Native(id) => Some(id),
-            Address::New { .. } | Address::Member { .. } => None,
-        })
-    };
-    let failures = leased.failures + 1;
     match outcome {
-        Outcome::Applied { server, before, after, native } => (
-            Row {
-                before: state(before),
-                after: state(after),
-                native: Some(native),
-                server: Some(server),
-                resolved: resolved(after),
-                sent: true,
-                ..Row::default()
-            },
-            Settled::Done,
-        ),
-        Outcome::Unchanged { server, seen } => (
-            Row {
-                state: "unchanged",
-                outcome: "unchanged",
-                before: state(seen),
-                after: state(seen),
-                native: seen.as_ref().map(|seen| &seen.native),
-                server: Some(server),
-                resolved: resolved(seen),
-                ..Row::default()
-            },
-            Settled::Done,
-        ),
-        Outcome::Retry { after, why } => (
-            Row {
-                state: "retrying",
-                outcome: "retry",
-                due: Some(after.unwrap_or_else(|| delay(leased.failures))),
-                failures,
-                told: Some(why.clone()),
-                given: Some(why.clone()),
-                ..Row::default()
-            },
-            Settled::Later,
-        ),
-        Outcome::Unknown { why } if failures >= UNKNOWN_LIMIT => (
-            Row {
-                state: "blocked",
-                outcome: "unknown",
-                failures,
-                told: Some(why.clone()),
-                given: Some(why.clone()),
-                sent: true,
-                ..Row::default()
-            },
-            Settled::Stopped { why: why.clone() },
-        ),
-        Outcome::Unknown { why } => (
-            Row {
-                state: "retrying",
-                outcome: "unknown",
-                due: Some(delay(leased.failures)),
-                failures,
-                told: Some(why.clone()),
-                given: Some(why.clone()),
-                sent: true,
-                ..Row::default()
-            },
-            Settled::Later,
-        ),
-        Outcome::Refused { why, given } => (
-            Row {
-                state: "blocked",
-                outcome: "refused",
-                failures,
-                told: Some(why.clone()),
-                given: Some(given.clone()),
-                sent: true,
-                ..Row::default()
-            },
-            Settled::Stopped { why: why.clone() },
-        ),
-        Outcome::Drifted { server, found } => (
-            Row {
+        Outcome::Applied { server, before, after, native } => {
+            let row = Row { native: Some(native), sent: true, ..done(leased, server, (before, after)) };
+            (row, Settled::Done)
+        }
+        Outcome::Unchanged { server, seen } => {
+            let native = seen.as_ref().map(|seen| &seen.native);
+            let row = Row { state: "unchanged", outcome: "unchanged", native, ..done(leased, server, (seen, seen)) };
+            (row, Settled::Done)
+        }
+        Outcome::Retry { after, why } => {
+            let due = Some(after.unwrap_or_else(|| delay(leased.failures)));
+            (Row { state: "retrying", outcome: "retry", due, ..failed(leased, why, why) }, Settled::Later)
+        }
+        Outcome::Unknown { why } => {
+            let row = Row { outcome: "unknown", sent: true, ..failed(leased, why, why) };
+            if row.failures >= UNKNOWN_LIMIT {
+                (Row { state: "blocked", ..row }, Settled::Stopped { why: why.clone() })
+            } else {
+                (Row { state: "retrying", due: Some(delay(leased.failures)), ..row }, Settled::Later)
+            }
+        }
+        Outcome::Refused { why, given } => {
+            let row = Row { state: "blocked", outcome: "refused", sent: true, ..failed(leased, why, given) };
+            (row, Settled::Stopped { why: why.clone() })
+        }
+        Outcome::Drifted { server, found } => {
+            let told = "The target shows neither what was approved nor what was wanted; it is planned again.";
+            let row = Row {
                 state: "drifted",
                 outcome: "drifted",
-                failures,
-                told: Some(
-                    "The target shows neither what was approved nor what was wanted; it is planned again.".to_owned(),
-                ),
                 before: found.as_ref(),
                 server: server.as_ref(),
-                ..Row::default()
-            },
-            Settled::Drifted,
-        ),
+                ..failed(leased, told, told)
+            };
+            (row, Settled::Drifted)
+        }
     }
+}
+
+/// What every end that shows `to` has.
+fn done<'a>(leased: &Leased, server: &'a Server, (before, after): (&'a Option<Seen>, &'a Option<Seen>)) -> Row<'a> {
+    let known = match leased.resource.address {
+        Address::Native(id) => Some(id),
+        Address::New { .. } | Address::Member { .. } => None,
+    };
+    Row {
+        before: before.as_ref().map(|seen| &seen.state),
+        after: after.as_ref().map(|seen| &seen.state),
+        server: Some(server),
+        resolved: after.as_ref().and_then(|seen| seen.id).or(known),
+        ..Row::default()
+    }
+}
+
+/// What every other end has: one failure more, in our words and in the target's.
+fn failed<'a>(leased: &Leased, told: &str, given: &str) -> Row<'a> {
+    Row { failures: leased.failures + 1, told: Some(told.to_owned()), given: Some(given.to_owned()), ..Row::default() }
 }
 
 /// Step and attempt, only while the attempt is still the step's. False: another worker took over.

@@ -3,29 +3,21 @@
 //! The items that come out the same keep their decisions; those whose effect differs start deciding anew, with the steps
 //! that are done kept and the rest replaced. Both plans stay: steps of the old one are marked superseded.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::stages::{self, Situation};
+use super::stages;
 use super::submit::{self, NewItem};
 use super::{Item, RequestError, notify, settle, sight};
 use crate::access::{self, Actor, Object, op};
-use crate::catalog;
-use crate::changes;
+use crate::changes::{self, Step};
 use crate::evidence::{By, Facts, Record, action, append, hold};
-use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
+use crate::ids::{ItemId, RequestId, RequestNumber};
 use crate::people;
 use crate::plan::field::Raw;
-use crate::plan::{Answers, Plan, PlannedItem, RequestKind, digest, plan};
-
-struct Replanned {
-    plan: Plan,
-    basis: serde_json::Value,
-    stages: Vec<Vec<stages::Planned>>,
-    title: String,
-}
+use crate::plan::{Answers, PlannedItem, PlannedStep, RequestKind, digest};
 
 /// Changes a request's answers and plans anew.
 ///
@@ -52,7 +44,7 @@ pub async fn change(
         return Err(RequestError::Conflict("A request stays about the person it was made for; ask anew.".to_owned()));
     }
     let asked_by = request.asked_by.ok_or(RequestError::Stale)?;
-    let replanned = replan(&mut tx, now, (&answers, asked_by, request.subject), request.id).await?;
+    let replanned = submit::plan_now(&mut tx, now, (&answers, asked_by, request.subject), Some(request.id)).await?;
     let json = serde_json::to_value(&answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let mut detail = Facts::default();
     for (name, value) in json["answers"].as_object().into_iter().flatten() {
@@ -76,42 +68,13 @@ pub async fn change(
     Ok(())
 }
 
-async fn replan(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    (answers, asked_by, subject): (&Answers, PersonId, Option<PersonId>),
-    request: RequestId,
-) -> Result<Replanned, RequestError> {
-    let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
-    let sight = sight::sight(conn, now, (answers, asked_by), &rules, Some(request)).await?;
-    let plan = plan(answers, &sight).map_err(RequestError::Fields)?;
-    let manager = sight.manager.as_ref().map(|manager| manager.id);
-    let subject = subject.or(manager).unwrap_or(asked_by);
-    let situation = Situation {
-        rules: &rules,
-        route_kind: answers.route_kind(),
-        subject,
-        manager: if matches!(answers, Answers::Joiner(_)) { manager } else { None },
-        asked_by: Some(asked_by),
-        privileged: submit::is_privileged(conn, subject).await?,
-    };
-    let mut stages = Vec::with_capacity(plan.items.len());
-    for item in &plan.items {
-        let entitlement = item.entitlement.and_then(|id| sight.entitlements.get(&id));
-        stages.push(stages::plan(conn, &situation, item, entitlement).await?);
-    }
-    let title = submit::title(conn, answers, &plan.items).await?;
-    let basis = sight::basis(&sight);
-    Ok(Replanned { plan, basis, stages, title })
-}
-
 /// Lays the new plan over the old one, item by item.
 async fn apply(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
     (number, request): (RequestNumber, RequestId),
-    new: &Replanned,
+    new: &submit::PlannedNow,
 ) -> Result<(), RequestError> {
     let old = super::items(conn, request).await?;
     let key = submit::digest_key(conn, request).await?;
@@ -155,7 +118,7 @@ fn busy() -> RequestError {
     RequestError::Conflict("A step is being applied at this very moment. Try again in a few seconds.".to_owned())
 }
 
-/// One item's new plan over its old one. The same effect: nothing happens, and what was decided stands.
+/// One item's new plan over its old one. Where what is left to do is the same, nothing happens, and what was decided stands.
 async fn replace(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -163,26 +126,19 @@ async fn replace(
     (number, request, was): (RequestNumber, RequestId, &Item),
     (item, stages, key, basis): (&PlannedItem, &[stages::Planned], &[u8], &serde_json::Value),
 ) -> Result<(), RequestError> {
-    let done: BTreeMap<String, String> = sqlx::query!(
-        "select name, state from step where item = $1 and state in ('applied', 'unchanged', 'skipped')",
-        was.id.0
-    )
-    .fetch_all(&mut *conn)
-    .await?
-    .into_iter()
-    .map(|row| (row.name, row.state))
-    .collect();
-    let rest: Vec<_> = item.steps.iter().filter(|step| !done.contains_key(&step.name)).cloned().collect();
+    let old: Vec<Step> =
+        changes::steps(conn, request, false).await?.into_iter().filter(|step| step.item == was.id).collect();
+    let done: BTreeSet<&str> = old.iter().filter(|step| step.is_done()).map(|step| step.name.as_str()).collect();
+    let rest: Vec<PlannedStep> = item.steps.iter().filter(|step| !done.contains(step.name.as_str())).cloned().collect();
+    let left: Vec<PlannedStep> = old.iter().filter(|step| !step.is_done()).map(Step::as_planned).collect();
+    let decided = !matches!(was.state.as_str(), "sent_back" | "rejected" | "lapsed" | "cancelled");
+    let encode = |error| sqlx::Error::Encode(Box::new(error));
+    if decided && still_to_do(now, &rest, &done).map_err(encode)? == still_to_do(now, &left, &done).map_err(encode)? {
+        return Ok(());
+    }
     let item = PlannedItem { steps: rest, ..item.clone() };
-    let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let effect = item.effect().map_err(encode)?;
     let digest = digest(key, &effect);
-    let undecided = matches!(was.state.as_str(), "sent_back" | "rejected" | "lapsed" | "cancelled");
-    if digest == was.digest && !undecided {
-        return Ok(());
-    }
-    if was.state == "done" && item.steps.is_empty() {
-        return Ok(());
-    }
     if !changes::supersede(conn, was.id).await? {
         return Err(busy());
     }
@@ -212,6 +168,20 @@ async fn replace(
         notify::please_decide(conn, now, request, was.id).await?;
     }
     submit::planned(conn, now, by, (number, was.ordinal), (&item, &digest, basis, without_stage)).await
+}
+
+/// The effect of steps as it matters now: without waiting for what is done, or for a time that has passed.
+fn still_to_do(now: DateTime<Utc>, steps: &[PlannedStep], done: &BTreeSet<&str>) -> Result<Vec<u8>, serde_json::Error> {
+    let steps = steps
+        .iter()
+        .cloned()
+        .map(|mut step| {
+            step.after.retain(|name| !done.contains(name.as_str()));
+            step.not_before = step.not_before.filter(|at| *at > now);
+            step
+        })
+        .collect();
+    PlannedItem { label: String::new(), entitlement: None, sox: false, steps }.effect()
 }
 
 /// Marks an item to be planned again, once the mirror has looked after this moment.
@@ -268,7 +238,7 @@ async fn replan_one(pool: &PgPool, now: DateTime<Utc>, number: RequestNumber) ->
     let answers: Answers = serde_json::from_value(request.answers.clone())
         .map_err(|_| RequestError::Conflict("It cannot be planned again by itself.".to_owned()))?;
     let asked_by = request.asked_by.ok_or(RequestError::Stale)?;
-    let replanned = replan(&mut tx, now, (&answers, asked_by, request.subject), request.id).await?;
+    let replanned = submit::plan_now(&mut tx, now, (&answers, asked_by, request.subject), Some(request.id)).await?;
     apply(&mut tx, now, &by, (number, request.id), &replanned).await?;
     // An item whose new plan is the old one (the target went back to `from`): its drifted steps are simply due again.
     changes::retry_drifted(&mut tx, request.id).await?;

@@ -269,21 +269,24 @@ async fn look_up(
     let namespaces: Vec<String> = names.iter().map(|(namespace, _)| namespace.clone()).collect();
     let values: Vec<String> = names.iter().map(|(_, value)| value.clone()).collect();
     let rows = sqlx::query!(
-        r#"select n.namespace as "namespace!", n.value as "value!"
+        r#"with others as (
+               -- An account that this request has made is not in its own way.
+               select * from account a
+                where a.gone_at is null
+                  and not exists (select from step s where s.request = $4 and s.resolved = a.native_id)
+           )
+           select n.namespace as "namespace!", n.value as "value!"
              from unnest($2::text[], $3::text[]) as n (namespace, value)
             where exists (select from reservation r
                            where r.system = $1 and r.namespace = n.namespace and r.value = n.value
                              and r.request is distinct from $4)
                or (n.namespace = 'user_name'
-                   and exists (select from account a where a.system = $1 and a.gone_at is null and lower(a.user_name) = n.value))
-               or (n.namespace = 'upn'
-                   and exists (select from account a where a.gone_at is null and lower(a.upn) = n.value))
-               or (n.namespace = 'mail'
-                   and (exists (select from account a where a.gone_at is null and lower(a.mail) = n.value)
-                        or exists (select from account a where a.gone_at is null and lower(a.upn) = n.value)))
+                   and exists (select from others a where a.system = $1 and lower(a.user_name) = n.value))
+               or (n.namespace in ('upn', 'mail') and exists (select from others a where lower(a.upn) = n.value))
+               or (n.namespace = 'mail' and exists (select from others a where lower(a.mail) = n.value))
                or (n.namespace like 'cn:%'
-                   and exists (select from account a
-                                where a.system = $1 and a.gone_at is null and lower(a.attributes->>'cn') = n.value
+                   and exists (select from others a
+                                where a.system = $1 and lower(a.attributes->>'cn') = n.value
                                   and lower(a.attributes->>'parent') = substr(n.namespace, 4)))"#,
         system,
         &namespaces,

@@ -143,35 +143,60 @@ async fn draft(
 ) -> Result<Draft, RequestError> {
     let known = sight::known(conn, now, (kind, raw), None).await?;
     let answers = parse(kind, raw, &known).map_err(RequestError::Fields)?;
+    let planned = plan_now(conn, now, (&answers, asker, answers.subject()), None).await?;
+    let shown = planned
+        .stages
+        .iter()
+        .map(|stages| stages.iter().map(|stage| (stage.name.clone(), stage.reason.clone())).collect())
+        .collect();
+    let prepared = Prepared { answers, title: planned.title, plan: planned.plan, basis: planned.basis, stages: shown };
+    Ok(Draft { prepared, planned_stages: planned.stages, rules: planned.rules })
+}
+
+/// What answers amount to now, and who would be asked.
+pub(super) struct PlannedNow {
+    pub plan: Plan,
+    pub basis: serde_json::Value,
+    pub stages: Vec<Vec<stages::Planned>>,
+    pub title: String,
+    pub rules: Rules,
+}
+
+/// Plans from the present rules and the present mirror. `own`: the request whose own reservations are not in its way.
+///
+/// # Errors
+/// Field errors where what is asked cannot be planned.
+pub(super) async fn plan_now(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (answers, asked_by, subject): (&Answers, PersonId, Option<PersonId>),
+    own: Option<RequestId>,
+) -> Result<PlannedNow, RequestError> {
     let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
-    let sight = sight::sight(conn, now, (&answers, asker), &rules, None).await?;
-    let plan = plan(&answers, &sight).map_err(RequestError::Fields)?;
+    let sight = sight::sight(conn, now, (answers, asked_by), &rules, own).await?;
+    let plan = plan(answers, &sight).map_err(RequestError::Fields)?;
     let manager = sight.manager.as_ref().map(|manager| manager.id);
-    let subject = answers.subject().or(manager).unwrap_or(asker);
+    let subject = subject.or(manager).unwrap_or(asked_by);
     let situation = Situation {
         rules: &rules,
         route_kind: answers.route_kind(),
         subject,
         manager: if matches!(answers, Answers::Joiner(_)) { manager } else { None },
-        asked_by: Some(asker),
+        asked_by: Some(asked_by),
         privileged: is_privileged(conn, subject).await?,
     };
-    let mut planned_stages = Vec::with_capacity(plan.items.len());
+    let mut stages = Vec::with_capacity(plan.items.len());
     for item in &plan.items {
         let entitlement = item.entitlement.and_then(|id| sight.entitlements.get(&id));
-        planned_stages.push(stages::plan(conn, &situation, item, entitlement).await?);
+        stages.push(stages::plan(conn, &situation, item, entitlement).await?);
     }
-    let title = title(conn, &answers, &plan.items).await?;
-    let shown = planned_stages
-        .iter()
-        .map(|stages| stages.iter().map(|stage| (stage.name.clone(), stage.reason.clone())).collect())
-        .collect();
+    let title = title(conn, answers, &plan.items).await?;
     let basis = sight::basis(&sight);
-    Ok(Draft { prepared: Prepared { answers, title, plan, basis, stages: shown }, planned_stages, rules })
+    Ok(PlannedNow { plan, basis, stages, title, rules })
 }
 
 /// Whether the person decides here, holds a role or a SOX entitlement.
-pub(super) async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> Result<bool, sqlx::Error> {
+async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists (select from role_holding where person = $1)
                or exists (select from entitlement where owner = $1)
@@ -184,11 +209,7 @@ pub(super) async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> 
 }
 
 /// One line for lists.
-pub(super) async fn title(
-    conn: &mut PgConnection,
-    answers: &Answers,
-    items: &[PlannedItem],
-) -> Result<String, RequestError> {
+async fn title(conn: &mut PgConnection, answers: &Answers, items: &[PlannedItem]) -> Result<String, RequestError> {
     let name = match answers.subject() {
         Some(subject) => people::find(conn, subject).await?.map(|person| person.display_name).unwrap_or_default(),
         None => String::new(),

@@ -57,6 +57,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// From a table's word; only words that [`Kind::as_str`] gives are ever written there.
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "membership" => Kind::Membership,
+            "group" => Kind::Group,
+            _ => Kind::User,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
