@@ -161,17 +161,9 @@ async fn show(
     };
     let open = stages.iter().find(|stage| stage.state == "open");
     let form = mine.map(|_| DecisionForm {
-        action: format!("/requests/{}/items/{ordinal}/decision", request.number.0),
-        digest: item.digest.clone(),
-        digest_short: words::short(&item.digest),
-        what: if plan.count() == 1 { "this change".to_owned() } else { format!("these {} changes", plan.count()) },
         comment: sent.comment,
-        until: steps
-            .iter()
-            .filter_map(|step| step.not_before)
-            .max()
-            .map_or(String::new(), |at| plans::later(me, Some(at))),
         on_behalf: stands_for.unwrap_or_default(),
+        ..decision_form(me, &request, item, (plan.count(), &steps))
     });
     let others = items.len() - 1;
     let page = ApprovalPage {
@@ -206,6 +198,25 @@ async fn show(
         shell: me.shell(state, &mut conn, format!("Decide: {}", item.label), Nav::Approvals).await?,
     };
     viewer::page_with(status, &page)
+}
+
+/// The empty form, bound to the digest shown.
+fn decision_form(
+    me: &SignedIn,
+    request: &Request,
+    item: &Item,
+    (changes, steps): (usize, &[&changes::Step]),
+) -> DecisionForm {
+    let last = steps.iter().filter_map(|step| step.not_before).max();
+    DecisionForm {
+        action: format!("/requests/{}/items/{}/decision", request.number.0, item.ordinal),
+        digest: item.digest.clone(),
+        digest_short: words::short(&item.digest),
+        what: if changes == 1 { "this change".to_owned() } else { format!("these {changes} changes") },
+        comment: String::new(),
+        until: last.map_or(String::new(), |at| plans::later(me, Some(at))),
+        on_behalf: String::new(),
+    }
 }
 
 fn closed(me: &SignedIn, request: &Request, item: &Item, stages: &[&asking::Stage]) -> String {

@@ -28,8 +28,10 @@ mod queue;
 mod requests;
 mod secrets;
 mod server;
+mod settings;
 mod signin;
 mod status;
+mod teams;
 mod timeline;
 pub mod view;
 mod viewer;
@@ -124,9 +126,9 @@ pub async fn run(state: AppState, listener: tokio::net::TcpListener) -> std::io:
     served
 }
 
-/// The whole portal as one service.
-pub fn router(state: AppState) -> Router {
-    let pages = Router::new()
+/// The way in, the first page, and the viewer's own.
+fn own() -> Router<AppState> {
+    Router::new()
         .route("/", get(home::page))
         .route("/signin", get(signin::page).post(signin::sign_in))
         .route("/signin/demo", post(signin::demo))
@@ -137,8 +139,12 @@ pub fn router(state: AppState) -> Router {
         .route("/me/tokens", get(me::page).post(me::make_token))
         .route("/me/tokens/{id}/revoke", post(me::revoke_token))
         .route("/me/delegations", get(me::page).post(me::delegate))
-        .route("/me/delegations/{id}/end", post(me::end_delegation));
-    let asking = Router::new()
+        .route("/me/delegations/{id}/end", post(me::end_delegation))
+}
+
+/// Asking, deciding, and what follows.
+fn asking() -> Router<AppState> {
+    Router::new()
         .route("/requests", get(requests::list).post(drafts::submit))
         .route("/requests/new", get(drafts::chooser))
         .route("/requests/new/{kind}", get(drafts::start).post(drafts::begin))
@@ -159,40 +165,56 @@ pub fn router(state: AppState) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/queue", get(queue::page))
         .route("/queue/assignment", post(queue::assign))
-        .route("/secrets/{id}", get(secrets::page).post(secrets::reveal));
-    let looking = Router::new()
+        .route("/secrets/{id}", get(secrets::page).post(secrets::reveal))
+}
+
+/// Looking: people, catalogue, evidence, machinery.
+fn looking() -> Router<AppState> {
+    Router::new()
         .route("/people", get(people::people))
         .route("/people/{id}", get(people::person))
-        .route("/team", get(people::team))
-        .route("/org", get(people::org))
-        .route("/search", get(people::search))
-        .route("/search/people", get(people::pick))
-        .route("/search/suggest", get(people::suggest))
+        .route("/team", get(teams::team))
+        .route("/org", get(teams::org))
+        .route("/search", get(teams::search))
+        .route("/search/people", get(teams::pick))
+        .route("/search/suggest", get(teams::suggest))
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{id}", get(catalogue::entitlement))
-        .route("/settings", get(catalogue::settings))
-        .route("/settings/{kind}", get(catalogue::setting))
+        .route("/settings", get(settings::settings))
+        .route("/settings/{kind}", get(settings::setting))
         .route("/history", get(history::page))
         .route("/history/{record}", get(history::record))
         .route("/adoption", get(adoption::page))
         .route("/adoption/{account}", get(adoption::account).post(adoption::link))
         .route("/outbox", get(operations::outbox))
         .route("/outbox/{id}", get(operations::mail))
-        .route("/system", get(operations::system));
-    let programs = Router::new()
+        .route("/system", get(operations::system))
+}
+
+/// The API.
+fn programs() -> Router<AppState> {
+    Router::new()
         .route("/api/v1/requests", post(api::submit))
         .route("/api/v1/requests/{number}", get(api::request))
-        .route("/api/v1/requests/{number}/items/{item}/decisions", post(api::decide));
-    let machinery = Router::new()
+        .route("/api/v1/requests/{number}/items/{item}/decisions", post(api::decide))
+}
+
+/// What browsers and machines need.
+fn machinery() -> Router<AppState> {
+    Router::new()
         .route("/static/{name}", get(assets::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics));
-    pages
-        .merge(asking)
-        .merge(looking)
-        .merge(programs)
-        .merge(machinery)
+        .route("/metrics", get(health::metrics))
+}
+
+/// The whole portal as one service.
+pub fn router(state: AppState) -> Router {
+    own()
+        .merge(asking())
+        .merge(looking())
+        .merge(programs())
+        .merge(machinery())
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -180,22 +180,31 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
             };
             viewer::page_with(status, &page)
         }
-        Step::Help => {
-            let find = lookup::Find { locked: form.kind == RequestKind::Unlock, here: true, ..lookup::Find::default() };
-            let likely = lookup::people(&mut conn, &find, 15).await?;
-            let page = AccountHelpPage {
-                reset: form.kind == RequestKind::PasswordReset,
-                person: text("person"),
-                suggestions: likely.iter().map(|line| line.option(today)).collect(),
-                verified: Vec::new(),
-                reason: text("reason"),
-                shell,
-                frame,
-                errors,
-            };
-            viewer::page_with(status, &page)
-        }
+        Step::Help => help(&mut conn, me, &form, (shell, frame, errors), status).await,
     }
+}
+
+/// Reset and unlock: whose account, those who are locked first.
+async fn help(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    form: &Form,
+    (shell, frame, errors): (crate::web::view::Shell, DraftFrame, FormErrors),
+    status: StatusCode,
+) -> Result<Response, Error> {
+    let find = lookup::Find { locked: form.kind == RequestKind::Unlock, here: true, ..lookup::Find::default() };
+    let likely = lookup::people(conn, &find, 15).await?;
+    let page = AccountHelpPage {
+        reset: form.kind == RequestKind::PasswordReset,
+        person: form.raw.first("person").to_owned(),
+        suggestions: likely.iter().map(|line| line.option(me.today())).collect(),
+        verified: Vec::new(),
+        reason: form.raw.first("reason").to_owned(),
+        shell,
+        frame,
+        errors,
+    };
+    viewer::page_with(status, &page)
 }
 
 async fn suggestions(

@@ -1,132 +1,29 @@
-//! Requests: the list, one request's page and its moving parts, and what can be done on it.
+//! One request's page: plan by item, stages, clocks, timeline; and the fragment that moves.
 
+use super::find;
 use std::collections::HashMap;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum_extra::extract::Query;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::view::errors::{ConfirmPage, Wrong};
-use super::view::forms::{Choice, FormErrors};
-use super::view::lists::{RequestRow, RequestsPage, Tab};
-use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link, Meter, Pager, Tone};
-use super::view::plan::{ItemView, PlanView, StepAction};
-use super::view::progress::{ClockView, Clocks, Stage, StageMark, Stages};
-use super::view::request::{AssignForm, MenuAction, Moving, Notice, RequestLiveFragment, RequestPage};
-use super::view::shell::Nav;
-use super::view::states;
-use super::viewer::{self, Posted, Said, SignedIn};
-use super::{AppState, Error, Fields, cursor, plans, timeline, words};
 use crate::access::{self, Object, Operation, Role, op, permit, scope};
 use crate::changes::{self, secret};
 use crate::evidence::history;
-use crate::ids::{PersonId, RequestNumber, StepId};
-use crate::requests::list::{Filter, Key, Line, Sort};
-use crate::requests::{self as asking, Item, Request, RequestError, desk};
-
-/// Rows on a page of a list.
-pub const ROWS: i64 = 50;
-
-/// The request of that number as typed in an address; whoever may not see it is told so by `permit` afterwards.
-pub async fn find(conn: &mut PgConnection, number: &str) -> Result<Request, Error> {
-    let number: RequestNumber = number.parse().map_err(|_| Error::not_found())?;
-    asking::find(conn, number).await?.ok_or_else(Error::not_found)
-}
-
-/// A line of a list as its row.
-pub fn row(me: &SignedIn, line: &Line) -> RequestRow {
-    let steps = |count: i64| u32::try_from(count).unwrap_or(0);
-    let waits = line.waits_for.first().map_or(String::new(), |stage| format!("waits for {}", stage.to_lowercase()));
-    let by = line.asked_by.clone().filter(|name| *name != me.viewer().name).unwrap_or_default();
-    RequestRow {
-        number: line.number.to_string(),
-        href: format!("/requests/{}", line.number.0),
-        title: line.title.clone(),
-        detail: if line.settled_at.is_none() { waits } else { String::new() },
-        state: states::request_progress(&line.state, steps(line.steps_done), steps(line.steps)),
-        expected: line.resolve_by.filter(|_| line.settled_at.is_none()).map(|at| me.when(at)),
-        asked: Some(me.when(line.asked_at)),
-        asked_by: by,
-        restricted: line.restricted,
-    }
-}
-
-/// `GET /requests`
-pub async fn list(
-    State(state): State<AppState>,
-    me: SignedIn,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Response, Error> {
-    let fields = Fields(query);
-    let mut conn = state.pool.acquire().await?;
-    let view = match fields.text("view") {
-        "" if me.may(Operation::AskAccess) => "mine",
-        "" => "all",
-        other => other,
-    };
-    let mut filter =
-        Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
-    filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
-    filter.search = Some(fields.text("q").to_owned());
-    let me_id = me.viewer().person;
-    match view {
-        "mine" => filter.asked_by = Some(me_id),
-        "about" => filter.subject = Some(me_id),
-        "open" => filter.open = Some(true),
-        _ => {}
-    }
-    let mut lines = asking::list::list(&mut conn, me.viewer(), &filter, ROWS + 1).await?;
-    let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() })
-        .await?;
-    let pager = pager(&me, "/requests", &fields, &mut lines);
-    let tab = |key: &str, label: &str| Tab::new(label, None, format!("/requests?view={key}"), view == key);
-    let mut tabs =
-        vec![tab("mine", "I asked for"), tab("about", "About me"), tab("open", "Open"), tab("all", "All I may see")];
-    if !viewer::may_ask(&me.viewer().roles) {
-        tabs.drain(..2);
-    }
-    let typed = fields.text("state");
-    let state_words = ["deciding", "applying", "sent_back", "needs_person", "done", "rejected", "cancelled"];
-    let mut choices = vec![Choice::new("", "All states").chosen_if(typed)];
-    choices.extend(state_words.iter().map(|state| Choice::new(*state, states::request(state).word).chosen_if(typed)));
-    let page = RequestsPage {
-        shell: me.shell(&state, &mut conn, "Requests", Nav::Requests).await?,
-        summary: format!("{open} open"),
-        tabs,
-        rows: lines.iter().map(|line| row(&me, line)).collect(),
-        pager,
-        empty: Empty::new("No requests here", "What you ask for, and what is asked about you, appears here."),
-        may_ask: viewer::may_ask(&me.viewer().roles),
-        states: choices,
-        query: fields.text("q").to_owned(),
-    };
-    viewer::page(&page)
-}
-
-/// Cuts the extra line off and links to what follows; `after` is the place of the last line shown.
-pub fn pager(me: &SignedIn, path: &str, fields: &Fields, lines: &mut Vec<Line>) -> Pager {
-    let more = lines.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
-    lines.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
-    let next = lines.last().filter(|_| more).map(|line| cursor::seal(&me.live, &Key::from(line)));
-    links(path, fields, next)
-}
-
-/// Links around a page of a list: back to its start, on to what follows.
-pub fn links(path: &str, fields: &Fields, next: Option<String>) -> Pager {
-    let kept: String = fields
-        .0
-        .iter()
-        .filter(|(name, value)| name != "after" && !value.is_empty())
-        .map(|(name, value)| format!("&{}={}", super::errors::encoded(name), super::errors::encoded(value)))
-        .collect();
-    let to = |rest: String| format!("{path}?{}", format!("{rest}{kept}").trim_start_matches('&'));
-    let first = (!fields.text("after").is_empty()).then(|| to(String::new()));
-    Pager::by_order(first, next.map(|next| to(format!("&after={next}"))), "")
-}
+use crate::ids::PersonId;
+use crate::requests::{self as asking, Item, Request};
+use crate::web::view::forms::{Choice, FormErrors};
+use crate::web::view::parts::{Badge, Crumb, Fact, Facts, Link, Meter, Tone};
+use crate::web::view::plan::{ItemView, PlanView, StepAction};
+use crate::web::view::progress::{ClockView, Clocks, Stage, StageMark, Stages};
+use crate::web::view::request::{AssignForm, MenuAction, Moving, Notice, RequestLiveFragment, RequestPage};
+use crate::web::view::shell::Nav;
+use crate::web::view::states;
+use crate::web::viewer::{self, SignedIn};
+use crate::web::{AppState, Error, plans, timeline, words};
 
 /// Everything that the parts of a request's page are made from.
 struct Told {
@@ -288,7 +185,7 @@ impl Told {
         Stages(shown)
     }
 
-    fn timeline(&self, me: &SignedIn) -> super::view::Timeline {
+    fn timeline(&self, me: &SignedIn) -> crate::web::view::Timeline {
         let labels: HashMap<Uuid, String> = self.steps.iter().map(|step| (step.id.0, step.label.clone())).collect();
         let ordinals: Vec<i32> = self.shown().map(|item| item.ordinal).collect();
         let all = self.visible == scope::Items::All;
@@ -373,9 +270,9 @@ fn clocks(me: &SignedIn, request: &Request) -> Clocks {
 
 /// What came back with a comment that was not accepted.
 #[derive(Default)]
-struct Sent {
-    comment: String,
-    errors: FormErrors,
+pub(super) struct Sent {
+    pub comment: String,
+    pub errors: FormErrors,
 }
 
 /// `GET /requests/{number}`
@@ -383,7 +280,7 @@ pub async fn page(State(state): State<AppState>, Path(number): Path<String>, me:
     show(&state, &me, &number, StatusCode::OK, Sent::default()).await
 }
 
-async fn show(
+pub(super) async fn show(
     state: &AppState,
     me: &SignedIn,
     number: &str,
@@ -429,7 +326,7 @@ fn summary(me: &SignedIn, request: &Request) -> String {
     }
     for (name, word) in [("start_on", "starts"), ("last_day", "last day"), ("until", "until")] {
         if let Some(day) = answer(name).and_then(|day| day.parse().ok()) {
-            parts.push(format!("{word} {}", super::view::parts::long_day(day)));
+            parts.push(format!("{word} {}", crate::web::view::parts::long_day(day)));
         }
     }
     parts.push(format!("asked for by {asker} {}", me.when(request.asked_at).relative));
@@ -472,219 +369,4 @@ pub async fn moved(State(state): State<AppState>, Path(number): Path<String>, me
     let mut moving = told.moving(&me, &me.live.form_token());
     moving.plan.replaces = true;
     viewer::page(&RequestLiveFragment { timeline: told.timeline(&me), moving })
-}
-
-impl From<RequestError> for Error {
-    fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::Denied(denied) => denied.into(),
-            RequestError::Database(error) => error.into(),
-            RequestError::Fields(fields) => {
-                Error::fields(fields.into_iter().map(|error| (error.field, error.message)).collect())
-            }
-            RequestError::Stale => Error::wrong(Wrong::Conflict, "It has changed since you looked at it."),
-            RequestError::Conflict(words) => Error::wrong(Wrong::Conflict, words),
-            RequestError::Evidence(error) => Error::broken(error),
-        }
-    }
-}
-
-/// Field errors as a form shows them.
-pub fn form_errors(fields: Vec<crate::plan::field::FieldError>) -> FormErrors {
-    let mut errors = FormErrors::default();
-    for field in fields {
-        errors.add(field.field, field.message);
-    }
-    errors
-}
-
-fn number_of(text: &str) -> Result<RequestNumber, Error> {
-    text.parse().map_err(|_| Error::not_found())
-}
-
-/// `POST /requests/{number}/comments`
-pub async fn comment(
-    State(state): State<AppState>,
-    Path(number): Path<String>,
-    Posted { me, fields }: Posted,
-) -> Result<Response, Error> {
-    let body = fields.raw("comment");
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Comment>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
-    match desk::comment(&state.pool, me.now, &me.actor(), number_of(&number)?, body).await {
-        Ok(()) => viewer::see_saying(&state, &format!("/requests/{number}"), Said::Commented),
-        Err(RequestError::Fields(fields)) => {
-            let mut errors = FormErrors::default();
-            fields.into_iter().for_each(|error| errors.add("comment", error.message));
-            let sent = Sent { comment: body.to_owned(), errors };
-            show(&state, &me, &number, StatusCode::UNPROCESSABLE_ENTITY, sent).await
-        }
-        Err(other) => Err(back(other, &number)),
-    }
-}
-
-/// The error with a way back to the request.
-fn back(error: RequestError, number: &str) -> Error {
-    Error::from(error).link("Back to the request", format!("/requests/{number}"))
-}
-
-/// `POST /requests/{number}/assignment`
-pub async fn assign(
-    State(state): State<AppState>,
-    Path(number): Path<String>,
-    Posted { me, fields }: Posted,
-) -> Result<Response, Error> {
-    let assignee = match fields.text("assignee") {
-        "" => None,
-        "me" => Some(me.viewer().person),
-        typed => Some(typed.parse().map_err(|_| Error::wrong(Wrong::Senseless, "That is nobody of the desk."))?),
-    };
-    desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee)
-        .await
-        .map_err(|error| back(error, &number))?;
-    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Assigned)
-}
-
-/// A page that asks before something is done to a request.
-async fn confirm(
-    state: &AppState,
-    me: &SignedIn,
-    request: &Request,
-    asks: ConfirmPage,
-    status: StatusCode,
-) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let address = format!("/requests/{}", request.number.0);
-    let page = ConfirmPage {
-        shell: me.shell(state, &mut conn, asks.title.clone(), Nav::Requests).await?,
-        crumbs: vec![
-            Crumb::to("Requests", "/requests"),
-            Crumb::to(request.number.to_string(), address.clone()),
-            Crumb::here(asks.button.clone()),
-        ],
-        facts: Facts(vec![Fact::new("Request", request.title.clone())]),
-        back: address,
-        ..asks
-    };
-    viewer::page_with(status, &page)
-}
-
-/// An empty question, to be filled in.
-pub fn question(title: String, text: &str, action: String, button: &str) -> ConfirmPage {
-    ConfirmPage {
-        shell: super::view::Shell::default(),
-        crumbs: Vec::new(),
-        title,
-        text: text.to_owned(),
-        facts: Facts::default(),
-        errors: FormErrors::default(),
-        action,
-        button: button.to_owned(),
-        danger: false,
-        reason_label: String::new(),
-        reason: String::new(),
-        password: false,
-        hidden: Vec::new(),
-        back: String::new(),
-    }
-}
-
-fn cancellation(request: &Request) -> ConfirmPage {
-    ConfirmPage {
-        danger: true,
-        reason_label: "Why?".to_owned(),
-        ..question(
-            format!("Cancel {}?", request.number),
-            "What has been done stays done; what has not will not be. Those involved can see why.",
-            format!("/requests/{}/cancellation", request.number.0),
-            "Cancel the request",
-        )
-    }
-}
-
-/// `GET /requests/{number}/cancellation`
-pub async fn cancellation_page(
-    State(state): State<AppState>,
-    Path(number): Path<String>,
-    me: SignedIn,
-) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Cancel>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
-    confirm(&state, &me, &request, cancellation(&request), StatusCode::OK).await
-}
-
-/// `POST /requests/{number}/cancellation`
-pub async fn cancel(
-    State(state): State<AppState>,
-    Path(number): Path<String>,
-    Posted { me, fields }: Posted,
-) -> Result<Response, Error> {
-    let reason = fields.text("reason");
-    asking::cancel::cancel(&state.pool, me.now, &me.actor(), number_of(&number)?, reason)
-        .await
-        .map_err(|error| back(error, &number))?;
-    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Cancelled)
-}
-
-/// `POST /requests/{number}/steps/{step}/retry`
-pub async fn retry(
-    State(state): State<AppState>,
-    Path((number, step)): Path<(String, StepId)>,
-    Posted { me, .. }: Posted,
-) -> Result<Response, Error> {
-    let which = (number_of(&number)?, step);
-    desk::step(&state.pool, me.now, &me.actor(), which, &desk::Say::Retry)
-        .await
-        .map_err(|error| back(error, &number))?;
-    Ok(viewer::see(&format!("/requests/{number}")))
-}
-
-fn leaving_out(request: &Request, step: StepId) -> ConfirmPage {
-    ConfirmPage {
-        danger: true,
-        reason_label: "Why is it not needed?".to_owned(),
-        ..question(
-            "Leave this step out?".to_owned(),
-            "It will not be done; what waits for it goes on. Your reason goes into the evidence.",
-            format!("/requests/{}/steps/{step}/skip", request.number.0),
-            "Leave it out",
-        )
-    }
-}
-
-/// `GET /requests/{number}/steps/{step}/skip`
-pub async fn skip_page(
-    State(state): State<AppState>,
-    Path((number, step)): Path<(String, StepId)>,
-    me: SignedIn,
-) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Skip>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
-    confirm(&state, &me, &request, leaving_out(&request, step), StatusCode::OK).await
-}
-
-/// `POST /requests/{number}/steps/{step}/skip`
-pub async fn skip(
-    State(state): State<AppState>,
-    Path((number, step)): Path<(String, StepId)>,
-    Posted { me, fields }: Posted,
-) -> Result<Response, Error> {
-    let say = desk::Say::Skip { reason: fields.text("reason").to_owned() };
-    match desk::step(&state.pool, me.now, &me.actor(), (number_of(&number)?, step), &say).await {
-        Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
-        Err(RequestError::Fields(fields)) => {
-            let mut conn = state.pool.acquire().await?;
-            let request = find(&mut conn, &number).await?;
-            drop(conn);
-            let asks = ConfirmPage { errors: form_errors(fields), ..leaving_out(&request, step) };
-            confirm(&state, &me, &request, asks, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(other) => Err(back(other, &number)),
-    }
 }
