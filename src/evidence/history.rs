@@ -55,6 +55,8 @@ pub struct Filter {
     pub subject: Option<String>,
     /// Only what is about an item in scope of SOX.
     pub sox: bool,
+    /// Not what is about a restricted request that is still open: few may know of it yet.
+    pub discreet: bool,
     /// Only records older than this one: the last of the page before.
     pub before: Option<(DateTime<Utc>, Uuid)>,
 }
@@ -123,6 +125,12 @@ fn narrowed(filter: &Filter) -> QueryBuilder<Postgres> {
         if let Some(value) = value {
             query.push(format_args!(" and r.{column} = ")).push_bind(value.clone());
         }
+    }
+    if filter.discreet {
+        query.push(
+            " and not exists (select from request q
+                               where q.number = r.request and q.restricted and q.settled_at is null)",
+        );
     }
     if filter.sox {
         query.push(

@@ -16,7 +16,7 @@ use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
-use crate::access::{Object, Operation, op, permit};
+use crate::access::{Object, Operation, op, permit, scope};
 use crate::catalog::{self, About, Entitlement, RouteInput};
 use crate::ids::EntitlementId;
 
@@ -62,10 +62,7 @@ pub async fn page(
     };
     let mut risks = vec![Choice::new("", "All risks").chosen_if(risk)];
     risks.extend(["low", "normal", "high"].map(|word| Choice::new(word, format!("{word} risk")).chosen_if(risk)));
-    let mut rows = Vec::new();
-    for entitlement in &found {
-        rows.push(row(&mut conn, &me, entitlement).await?);
-    }
+    let rows = rows(&mut conn, &me, &found).await?;
     let settings = me.may(Operation::SeeSettings);
     let page = CataloguePage {
         summary: format!(
@@ -90,28 +87,38 @@ fn owner(entitlement: &Entitlement) -> Option<Person> {
     Some(Person::to(entitlement.owner_name.clone()?, format!("/people/{}", entitlement.owner?)))
 }
 
-async fn row(conn: &mut PgConnection, me: &SignedIn, entitlement: &Entitlement) -> Result<EntitlementRow, Error> {
+/// Rows, with how many hold each where the viewer may know.
+async fn rows(conn: &mut PgConnection, me: &SignedIn, found: &[Entitlement]) -> Result<Vec<EntitlementRow>, Error> {
+    let ids: Vec<Uuid> = found.iter().map(|entitlement| entitlement.id.0).collect();
     let counted = sqlx::query!(
-        r#"select count(distinct person) as "holders!", coalesce(bool_or(person = $2), false) as "held!"
-             from access_grant where entitlement = $1 and ended_at is null"#,
-        entitlement.id.0,
+        r#"select entitlement as "id: EntitlementId", count(distinct person) as "holders!",
+                  bool_or(person = $2) as "held!"
+             from access_grant where entitlement = any($1) and ended_at is null group by entitlement"#,
+        &ids,
         me.viewer().person.0
     )
-    .fetch_one(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let shown = me.may(Operation::SeeHolders)
-        && permit::<op::SeeHolders>(conn, &me.actor(), Object::Entitlement(entitlement.id)).await.is_ok();
-    Ok(EntitlementRow {
-        name: entitlement.name.clone(),
-        href: format!("/catalogue/{}", entitlement.id),
-        description: entitlement.description.clone(),
-        kind: format!("{} · group", words::system(&entitlement.system.0)),
-        owner: owner(entitlement),
-        risk: states::risk(entitlement.risk.as_str()),
-        sox: entitlement.sox,
-        holders: if shown { u64::try_from(counted.holders).ok() } else { None },
-        held: counted.held,
-    })
+    let mut query = QueryBuilder::<Postgres>::new("select e.id from entitlement e where e.id = any(");
+    query.push_bind(ids).push(") and ");
+    scope::entitlements(&mut query, &scope::Who::of(me.viewer()), &Operation::SeeHolders.reaches(&me.viewer().roles));
+    let told: Vec<EntitlementId> = query.build_query_scalar().fetch_all(conn).await?;
+    let rows = found.iter().map(|entitlement| {
+        let count = counted.iter().find(|count| count.id == entitlement.id);
+        let holders = count.map_or(0, |count| u64::try_from(count.holders).unwrap_or(0));
+        EntitlementRow {
+            name: entitlement.name.clone(),
+            href: format!("/catalogue/{}", entitlement.id),
+            description: entitlement.description.clone(),
+            kind: format!("{} · group", words::system(&entitlement.system.0)),
+            owner: owner(entitlement),
+            risk: states::risk(entitlement.risk.as_str()),
+            sox: entitlement.sox,
+            holders: told.contains(&entitlement.id).then_some(holders),
+            held: count.is_some_and(|count| count.held),
+        }
+    });
+    Ok(rows.collect())
 }
 
 /// `GET /catalogue/{id}`

@@ -104,7 +104,13 @@ async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Resu
         }
     };
     let (from, until) = (day("from", false), day("to", true));
-    let mut filter = Filter { from, until, before: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
+    let mut filter = Filter {
+        from,
+        until,
+        before: cursor::open(&me.live, fields.text("after")),
+        discreet: true,
+        ..Filter::default()
+    };
     filter.action = Some(fields.text("kind").to_owned()).filter(|kind| KINDS.iter().any(|(key, _)| key == kind));
     filter.actor = fields.text("actor").parse().ok();
     filter.sox = !fields.text("sox").is_empty();
@@ -199,6 +205,7 @@ pub async fn record(State(state): State<AppState>, Path(id): Path<Uuid>, me: Sig
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeHistory>(&mut conn, &me.actor(), Object::None).await?;
     let entry = history::find(&mut conn, id).await?.ok_or_else(Error::not_found)?;
+    discreet(&mut conn, &entry).await?;
     let (before, after) = neighbours(&mut conn, &entry).await?;
     let row = rows(&mut conn, &me, std::slice::from_ref(&entry)).await?.pop().ok_or_else(Error::not_found)?;
     let to = |id: Uuid| format!("/history/{id}");
@@ -232,6 +239,17 @@ pub async fn record(State(state): State<AppState>, Path(id): Path<Uuid>, me: Sig
 fn sentence_case(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+/// A record about a restricted request that is still open is not shown, not even by its address.
+async fn discreet(conn: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+    let hidden = sqlx::query_scalar!(
+        r#"select exists (select from request where number = $1 and restricted and settled_at is null) as "hidden!""#,
+        entry.request
+    )
+    .fetch_one(conn)
+    .await?;
+    if hidden { Err(Error::not_found()) } else { Ok(()) }
 }
 
 /// The records before and after in the subject's own sequence.

@@ -16,7 +16,7 @@ use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
-use crate::access::{Object, op, permit};
+use crate::access::{Object, op, permit, scope};
 use crate::catalog;
 use crate::mirror::look;
 
@@ -36,6 +36,18 @@ struct Mail {
 }
 
 const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, letter from outbox where true";
+
+/// Mails, without those about a request that the viewer may not see while it is restricted and open.
+fn mails(me: &SignedIn) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(MAILS);
+    query.push(
+        " and (request is null or exists (select from request r where r.number = outbox.request
+                and (not r.restricted or r.settled_at is not null or ",
+    );
+    scope::visible_requests(&mut query, me.viewer());
+    query.push(")))");
+    query
+}
 
 impl Mail {
     fn state(&self) -> Badge {
@@ -70,7 +82,7 @@ pub async fn outbox(
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeOutbox>(&mut conn, &me.actor(), Object::None).await?;
     let view = fields.text("view");
-    let mut query = QueryBuilder::<Postgres>::new(MAILS);
+    let mut query = mails(&me);
     query.push(match view {
         "waiting" => " and sent_at is null and failed_at is null",
         "failed" => " and failed_at is not null",
@@ -123,7 +135,7 @@ pub async fn outbox(
 pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: SignedIn) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeOutbox>(&mut conn, &me.actor(), Object::None).await?;
-    let mut query = QueryBuilder::<Postgres>::new(MAILS);
+    let mut query = mails(&me);
     query.push(" and id = ").push_bind(id);
     let mail: Mail = query.build_query_as().fetch_optional(&mut *conn).await?.ok_or_else(Error::not_found)?;
     let mut facts = vec![
@@ -277,7 +289,7 @@ async fn stuck(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<StuckRow>, 
         "select r.number, s.label, s.told, coalesce((select max(a.ended_at) from attempt a where a.step = s.id), r.asked_at)
            from step s join request r on r.id = s.request where s.state = 'blocked' and ",
     );
-    crate::access::scope::visible_requests(&mut query, me.viewer());
+    scope::visible_requests(&mut query, me.viewer());
     query.push(" order by 4 limit 50");
     let rows: Vec<(i64, String, Option<String>, DateTime<Utc>)> = query.build_query_as().fetch_all(conn).await?;
     let stuck = rows.into_iter().map(|(number, title, why, since)| StuckRow {

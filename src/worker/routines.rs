@@ -9,7 +9,7 @@ use super::Worker;
 use crate::changes::{secret, settle};
 use crate::evidence::By;
 use crate::target::Connector;
-use crate::{grants, mail, mirror, people, requests};
+use crate::{access, grants, mail, mirror, people, requests};
 
 /// One periodic task.
 pub(super) struct Routine {
@@ -62,7 +62,8 @@ async fn forget(worker: &Worker) -> anyhow::Result<usize> {
     let mut conn = worker.pool.acquire().await?;
     let secrets = secret::forget_expired(&mut conn).await?;
     let drafts = requests::draft::forget_old(&mut conn).await?;
-    Ok(usize::try_from(secrets + drafts)?)
+    let sessions = access::session::sweep(&mut conn).await?;
+    Ok(usize::try_from(secrets + drafts + sessions)?)
 }
 
 /// Runs a routine again and again until told to stop. A failure is logged once, until it goes well again.

@@ -332,6 +332,16 @@ async fn an_immediate_leaver_is_seen_by_few(options: PgPoolOptions, connect: PgC
     let check = desk.get(begun.location()).await;
     let sent = send(&desk, &check).await;
     assert_eq!(sent.location(), "/requests/1", "{}", sent.text);
+    for path in ["/history", "/history?q=REQ-000001", "/outbox"] {
+        let auditor = portal.browser_of(company.auditor).await;
+        let page = auditor.get(path).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(
+            !page.text.contains("Immediate leaver") && !page.text.contains("request submitted"),
+            "{path}: {}",
+            page.text
+        );
+    }
     for (who, status) in [
         (company.desk, 200),
         (company.lead, 200),
