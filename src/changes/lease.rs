@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::evidence::{By, EvidenceError, Facts, Record, Target, action, append};
 use crate::ids::{ItemId, PersonId, RequestId, StepId};
 use crate::plan::{GrantEffect, address};
-use crate::target::{Difference, Key, Kind, Resource, Server, SystemKey};
+use crate::target::{Address, Difference, Key, Kind, Resource, Server, State, SystemKey, Value};
 
 /// A step in this worker's hands until its lease runs out.
 #[derive(Debug, Clone)]
@@ -34,10 +34,18 @@ pub struct Leased {
     pub failures: i32,
     /// An earlier attempt may have reached the target without our knowing.
     pub maybe_done: bool,
-    /// Where the request's earlier steps were done.
-    pub server: Option<Server>,
+    /// Where the request's earlier steps were done, and the last of them on an object: another server is used only once it
+    /// shows that.
+    pub last: Last,
     pub worker: String,
     pub lease_seconds: i32,
+}
+
+/// The request's last done step in the same system.
+#[derive(Debug, Clone, Default)]
+pub struct Last {
+    pub server: Option<Server>,
+    pub wrote: Option<(Resource, State)>,
 }
 
 struct Row {
@@ -126,7 +134,7 @@ pub async fn lease(
         attempt,
         failures: row.failures,
         maybe_done: maybe_done(conn, row.id).await?,
-        server: preferred_server(conn, row.request, &row.system).await?,
+        last: last(conn, row.request, &row.system).await?,
         worker: worker.to_owned(),
         lease_seconds,
     };
@@ -214,13 +222,11 @@ async fn maybe_done(conn: &mut PgConnection, step: StepId) -> Result<bool, sqlx:
     .await
 }
 
-async fn preferred_server(
-    conn: &mut PgConnection,
-    request: RequestId,
-    system: &str,
-) -> Result<Option<Server>, sqlx::Error> {
-    let found = sqlx::query_scalar!(
-        r#"select server as "server!: sqlx::types::Json<Server>" from step
+async fn last(conn: &mut PgConnection, request: RequestId, system: &str) -> Result<Last, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"select server as "server!: sqlx::types::Json<Server>", kind, resolved, state,
+                  difference as "difference: sqlx::types::Json<Difference>"
+             from step
             where request = $1 and system = $2 and server is not null
             order by settled_at desc nulls last limit 1"#,
         request.0,
@@ -228,7 +234,18 @@ async fn preferred_server(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(found.map(|json| json.0))
+    let Some(row) = found else { return Ok(Last::default()) };
+    let wrote = row.resolved.filter(|_| row.state == "applied").map(|id| {
+        let readable = row.difference.0.changes.into_iter().filter(|change| change.to != Value::SEALED);
+        let state = State(readable.map(|change| (change.attribute, change.to)).collect());
+        let resource = Resource {
+            system: SystemKey(system.to_owned()),
+            kind: Kind::parse(&row.kind),
+            address: Address::Native(id),
+        };
+        (resource, state)
+    });
+    Ok(Last { server: Some(row.server.0), wrote })
 }
 
 /// The attempt before us never came back: its outcome is unknown, and said so.
@@ -277,9 +294,9 @@ async fn intend(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) ->
 /// The fields that every record about this attempt has.
 pub(super) fn record(leased: &Leased, action: &'static str) -> Record {
     let id = match &leased.resource.address {
-        crate::target::Address::New { .. } => None,
-        crate::target::Address::Native(id) => Some(id.to_string()),
-        crate::target::Address::Member { group, member } => Some(format!("{group}/{member}")),
+        Address::New { .. } => None,
+        Address::Native(id) => Some(id.to_string()),
+        Address::Member { group, member } => Some(format!("{group}/{member}")),
     };
     Record {
         item: Some(leased.item_ordinal),

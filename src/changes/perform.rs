@@ -68,7 +68,9 @@ fn from_fault(fault: Fault) -> Outcome {
 }
 
 async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased: &Leased) -> Result<Outcome, Fault> {
-    let server = connector.server(leased.server.as_ref(), None).await?;
+    let last = &leased.last;
+    let must_show = last.wrote.as_ref().map(|(resource, state)| (resource, state));
+    let server = connector.server(last.server.as_ref(), must_show).await?;
     let what = &leased.resource;
     let unreadable = unreadable(connector, what);
     let before = connector.observe(&server, what).await?;
