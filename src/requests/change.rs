@@ -9,15 +9,15 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::stages;
-use super::submit::{self, NewItem};
-use super::{Item, RequestError, notify, settle, sight};
+use super::submit::{self, NewItem, Prepared};
+use super::{Item, Request, RequestError, notify, settle, sight};
 use crate::access::{self, Actor, Object, op};
 use crate::changes::{self, Step};
 use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::{ItemId, RequestId, RequestNumber};
 use crate::people;
 use crate::plan::field::Raw;
-use crate::plan::{Answers, PlannedItem, PlannedStep, RequestKind, digest};
+use crate::plan::{Answers, PlannedItem, PlannedStep, RequestKind, digest, joiner};
 
 /// Changes a request's answers and plans anew.
 ///
@@ -31,20 +31,7 @@ pub async fn change(
     raw: &Raw,
 ) -> Result<(), RequestError> {
     let mut tx = pool.begin().await?;
-    hold(&mut tx, &super::subject(number)).await?;
-    let request = super::find(&mut tx, number).await?.ok_or(RequestError::Denied(access::Denied::NotFound))?;
-    let by = access::permit::<op::Change>(&mut tx, actor, Object::Request(request.id)).await?.by();
-    if settle::is_settled(&request.state) {
-        return Err(RequestError::Conflict("This request has ended; ask anew.".to_owned()));
-    }
-    let kind = RequestKind::parse(&request.kind).ok_or(RequestError::Stale)?;
-    let known = sight::known(&mut tx, now, (kind, raw), Some(request.id)).await?;
-    let answers = submit::parse(kind, raw, &known).map_err(RequestError::Fields)?;
-    if answers.subject().is_some() && answers.subject() != request.subject {
-        return Err(RequestError::Conflict("A request stays about the person it was made for; ask anew.".to_owned()));
-    }
-    let asked_by = request.asked_by.ok_or(RequestError::Stale)?;
-    let replanned = submit::plan_now(&mut tx, now, (&answers, asked_by, request.subject), Some(request.id)).await?;
+    let Changed { request, by, answers, planned } = changed(&mut tx, now, actor, (number, raw)).await?;
     let json = serde_json::to_value(&answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let mut detail = Facts::default();
     for (name, value) in json["answers"].as_object().into_iter().flatten() {
@@ -54,17 +41,83 @@ pub async fn change(
     }
     append(&mut tx, now, &Record { detail, ..Record::of_request(action::REQUEST_CHANGED, number.0, by.clone()) })
         .await?;
-    sqlx::query!("update request set answers = $2, title = $3 where id = $1", request.id.0, json, replanned.title)
+    sqlx::query!("update request set answers = $2, title = $3 where id = $1", request.id.0, json, planned.title)
         .execute(&mut *tx)
         .await?;
     if let (Answers::Joiner(joiner), Some(person)) = (&answers, request.subject) {
-        people::change_expected(&mut tx, now, &by, person, &submit::new_person(joiner, &replanned.plan))
+        people::change_expected(&mut tx, now, &by, person, &submit::new_person(joiner, &planned.plan))
             .await
             .map_err(super::people_error)?;
     }
-    apply(&mut tx, now, &by, (number, request.id), &replanned).await?;
+    apply(&mut tx, now, &by, (number, request.id), &planned).await?;
     settle::settle(&mut tx, now, &by, request.id).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// What changed answers would amount to; writes nothing.
+///
+/// # Errors
+/// As [`change`].
+pub async fn prepare(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    number: RequestNumber,
+    raw: &Raw,
+) -> Result<Prepared, RequestError> {
+    let mut tx = pool.begin().await?;
+    let Changed { answers, planned, .. } = changed(&mut tx, now, actor, (number, raw)).await?;
+    Ok(planned.prepared(answers))
+}
+
+struct Changed {
+    request: Request,
+    by: By,
+    answers: Answers,
+    planned: submit::PlannedNow,
+}
+
+async fn changed(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    (number, raw): (RequestNumber, &Raw),
+) -> Result<Changed, RequestError> {
+    hold(conn, &super::subject(number)).await?;
+    let request = super::find(conn, number).await?.ok_or(RequestError::Denied(access::Denied::NotFound))?;
+    let by = access::permit::<op::Change>(conn, actor, Object::Request(request.id)).await?.by();
+    if settle::is_settled(&request.state) {
+        return Err(RequestError::Conflict("This request has ended; ask anew.".to_owned()));
+    }
+    let kind = RequestKind::parse(&request.kind).ok_or(RequestError::Stale)?;
+    let known = sight::known(conn, now, (kind, raw), Some(request.id)).await?;
+    let answers = submit::parse(kind, raw, &known).map_err(RequestError::Fields)?;
+    if answers.subject().is_some() && answers.subject() != request.subject {
+        return Err(RequestError::Conflict("A request stays about the person it was made for; ask anew.".to_owned()));
+    }
+    made_already(conn, &request, &answers).await?;
+    let asked_by = request.asked_by.ok_or(RequestError::Stale)?;
+    let planned = submit::plan_now(conn, now, (&answers, asked_by, request.subject), Some(request.id)).await?;
+    Ok(Changed { request, by, answers, planned })
+}
+
+/// Once a joiner's account is made, only what is asked for beyond it can change here.
+async fn made_already(conn: &mut PgConnection, request: &Request, answers: &Answers) -> Result<(), RequestError> {
+    let (Answers::Joiner(new), Ok(Answers::Joiner(old))) = (answers, serde_json::from_value(request.answers.clone()))
+    else {
+        return Ok(());
+    };
+    let beyond =
+        |joiner: joiner::Answers| joiner::Answers { groups: Vec::new(), groups_until: None, reason: None, ..joiner };
+    let steps = changes::steps(conn, request.id, false).await?;
+    let begun = steps.iter().any(|step| step.name == joiner::ACCOUNT && (step.is_done() || step.attempt > 0));
+    if begun && beyond(new.clone()) != beyond(old) {
+        return Err(RequestError::Conflict(
+            "The account is made already: here only the groups can change. Ask the service desk to mend the rest."
+                .to_owned(),
+        ));
+    }
     Ok(())
 }
 

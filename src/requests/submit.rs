@@ -40,10 +40,10 @@ pub struct Prepared {
     pub stages: Vec<Vec<(String, String)>>,
 }
 
+/// Typed answers and what they amount to.
 struct Draft {
-    prepared: Prepared,
-    planned_stages: Vec<Vec<stages::Planned>>,
-    rules: Rules,
+    answers: Answers,
+    planned: PlannedNow,
 }
 
 /// Reads typed answers of any kind.
@@ -74,8 +74,8 @@ pub async fn prepare(
     let mut tx = pool.begin().await?;
     let asker = asker(actor)?;
     let draft = draft(&mut tx, now, (asker, kind, raw)).await?;
-    permit(&mut tx, actor, &draft.prepared.answers).await?;
-    Ok(draft.prepared)
+    permit(&mut tx, actor, &draft.answers).await?;
+    Ok(draft.planned.prepared(draft.answers))
 }
 
 /// Submits. A second submit with the same nonce by the same person gives the first one's number.
@@ -144,13 +144,7 @@ async fn draft(
     let known = sight::known(conn, now, (kind, raw), None).await?;
     let answers = parse(kind, raw, &known).map_err(RequestError::Fields)?;
     let planned = plan_now(conn, now, (&answers, asker, answers.subject()), None).await?;
-    let shown = planned
-        .stages
-        .iter()
-        .map(|stages| stages.iter().map(|stage| (stage.name.clone(), stage.reason.clone())).collect())
-        .collect();
-    let prepared = Prepared { answers, title: planned.title, plan: planned.plan, basis: planned.basis, stages: shown };
-    Ok(Draft { prepared, planned_stages: planned.stages, rules: planned.rules })
+    Ok(Draft { answers, planned })
 }
 
 /// What answers amount to now, and who would be asked.
@@ -160,6 +154,20 @@ pub(super) struct PlannedNow {
     pub stages: Vec<Vec<stages::Planned>>,
     pub title: String,
     pub rules: Rules,
+}
+
+impl PlannedNow {
+    /// As people look at it.
+    pub fn prepared(self, answers: Answers) -> Prepared {
+        let shown = |stages: Vec<stages::Planned>| stages.into_iter().map(|stage| (stage.name, stage.reason)).collect();
+        Prepared {
+            answers,
+            title: self.title,
+            plan: self.plan,
+            basis: self.basis,
+            stages: self.stages.into_iter().map(shown).collect(),
+        }
+    }
 }
 
 /// Plans from the present rules and the present mirror. `own`: the request whose own reservations are not in its way.
@@ -250,22 +258,22 @@ async fn try_submit(
         sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
     }
     let draft = draft(&mut tx, now, (asker, ask.kind, &ask.raw)).await?;
-    let by = permit(&mut tx, actor, &draft.prepared.answers).await?;
-    let subject = subject(&mut tx, now, &by, &draft.prepared).await?;
+    let by = permit(&mut tx, actor, &draft.answers).await?;
+    let subject = subject(&mut tx, now, &by, &draft).await?;
     let number = RequestNumber(
         sqlx::query_scalar!("update request_counter set last = last + 1 returning last").fetch_one(&mut *tx).await?,
     );
     hold(&mut tx, &super::subject(number)).await?;
     let request = insert(&mut tx, now, (number, asker, subject), ask, &draft).await?;
-    record(&mut tx, now, &by, number, (&draft.prepared, subject)).await?;
+    record(&mut tx, now, &by, number, (&draft, subject)).await?;
     let key = digest_key(&mut tx, request).await?;
-    for (ordinal, (item, stages)) in (1i32..).zip(draft.prepared.plan.items.iter().zip(&draft.planned_stages)) {
+    for (ordinal, (item, stages)) in (1i32..).zip(draft.planned.plan.items.iter().zip(&draft.planned.stages)) {
         let id = ItemId::new();
         write_item(
             &mut tx,
             now,
             &by,
-            NewItem { number, request, id, ordinal, key: &key, basis: &draft.prepared.basis },
+            NewItem { number, request, id, ordinal, key: &key, basis: &draft.planned.basis },
             (item, stages),
         )
         .await?;
@@ -273,7 +281,7 @@ async fn try_submit(
     if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
         sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
     }
-    if draft.planned_stages.iter().any(Vec::is_empty) {
+    if draft.planned.stages.iter().any(Vec::is_empty) {
         super::settle_approved(&mut tx, now, &by, request).await?;
     }
     changes::unlock(&mut tx, request).await?;
@@ -289,11 +297,11 @@ async fn subject(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
-    prepared: &Prepared,
+    draft: &Draft,
 ) -> Result<PersonId, RequestError> {
-    match &prepared.answers {
+    match &draft.answers {
         Answers::Joiner(joiner) => {
-            let person = new_person(joiner, &prepared.plan);
+            let person = new_person(joiner, &draft.planned.plan);
             people::expect(conn, now, by, &person).await.map_err(super::people_error)
         }
         other => other.subject().ok_or(RequestError::Stale),
@@ -327,8 +335,7 @@ async fn insert(
     draft: &Draft,
 ) -> Result<RequestId, RequestError> {
     let id = RequestId::new();
-    let prepared = &draft.prepared;
-    let level = draft.rules.service_levels.body.for_request(prepared.answers.route_kind());
+    let level = draft.planned.rules.service_levels.body.for_request(draft.answers.route_kind());
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
@@ -337,14 +344,14 @@ async fn insert(
         id.0,
         number.0,
         ask.kind.as_str(),
-        prepared.title,
+        draft.planned.title,
         subject.0,
         asker.0,
         now,
-        serde_json::to_value(&prepared.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
+        serde_json::to_value(&draft.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
         ask.nonce,
         level.priority,
-        prepared.answers.restricted(),
+        draft.answers.restricted(),
         &digest_key[..],
         now + level.respond_within(),
         now + level.resolve_within(),
@@ -360,7 +367,7 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    reserve(conn, (id, &draft.prepared.plan)).await?;
+    reserve(conn, (id, &draft.planned.plan)).await?;
     Ok(id)
 }
 
@@ -389,13 +396,13 @@ async fn record(
     now: DateTime<Utc>,
     by: &By,
     number: RequestNumber,
-    (prepared, subject): (&Prepared, PersonId),
+    (draft, subject): (&Draft, PersonId),
 ) -> Result<(), RequestError> {
     let mut detail = Facts::default()
-        .plain("kind", prepared.answers.kind().as_str())
+        .plain("kind", draft.answers.kind().as_str())
         .plain("subject", subject.to_string())
-        .personal("title", prepared.title.clone());
-    let answers = serde_json::to_value(&prepared.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        .personal("title", draft.planned.title.clone());
+    let answers = serde_json::to_value(&draft.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     if let Some(answers) = answers["answers"].as_object() {
         for (name, value) in answers {
             detail = detail.personal(&format!("answers.{name}"), crate::requests::fact(value));

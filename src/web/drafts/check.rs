@@ -64,10 +64,12 @@ async fn check(
     {
         return Ok(viewer::see(&format!("/drafts/{}/{}?check=mend", draft.id, step.word())));
     }
-    if changed_request(&draft.raw).is_some() {
-        return show(state, me, draft, (None, errors, String::new()), status).await;
-    }
-    match submit::prepare(&state.pool, me.now, &me.actor(), (draft.kind, &asked(draft.kind, &draft.raw))).await {
+    let raw = asked(draft.kind, &draft.raw);
+    let prepared = match changed_request(&draft.raw) {
+        Some(number) => change::prepare(&state.pool, me.now, &me.actor(), number, &raw).await,
+        None => submit::prepare(&state.pool, me.now, &me.actor(), (draft.kind, &raw)).await,
+    };
+    match prepared {
         Ok(prepared) => show(state, me, draft, (Some(prepared), errors, String::new()), status).await,
         Err(RequestError::Fields(fields)) => {
             let blocked = fields.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join(". ");
@@ -110,7 +112,7 @@ async fn show(
     let mut plan = PlanView::new(items);
     let title = match changed_request(&draft.raw) {
         Some(number) => {
-            plan.aside = "made when you send it; items that come out the same keep their decisions".to_owned();
+            plan.aside = "items that come out the same keep their decisions".to_owned();
             format!("Changes the answers of {number}")
         }
         None => title,
