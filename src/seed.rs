@@ -18,7 +18,6 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};
 use crate::evidence::By;
-use crate::ids::PersonId;
 use crate::target::{Connector, SystemKey};
 use crate::{connectors, grants, mirror, people};
 
@@ -80,7 +79,7 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
     let connector = connectors::ad::AdConnector::new(settings(directory));
     let swept = sweep(pool, &connector, &clock).await?;
     let groups = catalogue(pool, &clock, &by, folder, directory).await?;
-    let held = adopt(pool, &clock, &by).await?;
+    let held = adopt(pool, &clock, &by, directory).await?;
     Ok(format!(
         "People: {imported}. Directory: {swept} objects seen. Catalogue: {groups} groups. Access found: {held} new grants."
     ))
@@ -212,17 +211,15 @@ async fn naming(conn: &mut sqlx::PgConnection, directory: &AdTargetConfig) -> an
     Ok(naming)
 }
 
-/// What linked accounts hold already becomes grants "before Tenure".
-async fn adopt(pool: &PgPool, clock: &Clock, by: &By) -> anyhow::Result<u64> {
+/// What newly linked accounts hold already becomes grants "before Tenure"; each account is adopted once.
+async fn adopt(pool: &PgPool, clock: &Clock, by: &By, directory: &AdTargetConfig) -> anyhow::Result<u64> {
+    let system = SystemKey(directory.key.clone());
     let mut tx = pool.begin().await?;
-    let linked = sqlx::query!(
-        r#"select system, native_id, person as "person!: PersonId" from account where person is not null and gone_at is null"#
-    )
-    .fetch_all(&mut *tx)
-    .await?;
     let mut made = 0;
-    for account in linked {
-        made += grants::adopt(&mut tx, clock.now(), by, account.person, (&account.system, account.native_id)).await?;
+    for linked in mirror::linking::to_adopt(&mut tx, &system, i64::MAX).await? {
+        let account = (system.0.as_str(), linked.account);
+        made += grants::adopt(&mut tx, clock.now(), by, linked.person, account).await?;
+        mirror::linking::adopted(&mut tx, clock.now(), &linked).await?;
     }
     tx.commit().await?;
     Ok(made)

@@ -145,7 +145,7 @@ impl Setting for Routes {
             }
             let every_may_be_left_out =
                 !route.stages.is_empty() && route.stages.iter().all(|stage| stage.unless_asked_by_manager);
-            if every_may_be_left_out && !only_those && route.about != Some(AboutWord::Entitlement) {
+            if every_may_be_left_out && !only_those {
                 return Err(format!("route “{}” would ask nobody when a manager asks", route.name));
             }
             if let Some(stage) = route.stages.iter().find(|stage| stage.reason.trim().is_empty()) {

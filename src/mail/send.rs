@@ -114,7 +114,11 @@ async fn one(transport: &Transport, from: &Mailbox, place: (&str, &str), mail: &
     };
     match transport.send(letter).await {
         Ok(_) => Tried::Sent,
-        Err(error) if error.is_permanent() => Tried::Never(error.to_string()),
+        // A server that refuses everybody (a wrong password of ours, a closed door) is down for us, which delays; only a
+        // refusal of this letter, while the door is open, is for good.
+        Err(error) if error.is_permanent() && transport.test_connection().await.is_ok_and(|open| open) => {
+            Tried::Never(error.to_string())
+        }
         Err(error) => Tried::Later(error.to_string()),
     }
 }

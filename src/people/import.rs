@@ -2,7 +2,8 @@
 //!
 //! Header row, comma or semicolon, UTF-8 with or without a byte-order mark:
 //! `employee_number,given_name,family_name,type,department,title,site,manager_employee_number,first_day,last_day,mail,phone,user_name`.
-//! The last five columns and the manager may be empty or missing. Managers may stand anywhere in the file, or be known already.
+//! The last five columns and the manager may be empty or missing: a column that is missing changes nothing, and an empty last
+//! day does not take back one that is known (a leaver's request may have set it). Managers may stand anywhere in the file, or be known already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -68,14 +69,14 @@ pub async fn import(
 ) -> Result<Result<Imported, Vec<RowError>>, PeopleError> {
     let mut tx = pool.begin().await?;
     let sites: BTreeSet<String> = super::sites(&mut tx).await?.into_iter().map(|site| site.code).collect();
-    let (lines, mut errors) = read(reader, &sites);
+    let (lines, columns, mut errors) = read(reader, &sites);
     let known = known(&mut tx).await?;
     check_managers(&lines, &known, &mut errors);
     if !errors.is_empty() {
         errors.sort_by(|left, right| (left.line, &left.field).cmp(&(right.line, &right.field)));
         return Ok(Err(errors));
     }
-    let imported = apply(&mut tx, now, by, lines, known).await?;
+    let imported = apply(&mut tx, now, by, (lines, &columns), known).await?;
     super::settle_states(&mut tx, now).await?;
     tx.commit().await?;
     Ok(Ok(imported))
@@ -95,17 +96,22 @@ async fn known(conn: &mut PgConnection) -> Result<BTreeMap<String, (PersonId, Op
     Ok(rows.into_iter().map(|row| (row.number, (row.id, row.manager))).collect())
 }
 
-fn read(mut reader: impl Read, sites: &BTreeSet<String>) -> (Vec<Line>, Vec<RowError>) {
+/// Lines, the columns that the file has, and what is wrong.
+fn read(mut reader: impl Read, sites: &BTreeSet<String>) -> (Vec<Line>, BTreeSet<String>, Vec<RowError>) {
     let fail = |line, field: &str, message: String| RowError { line, field: field.to_owned(), message };
     let mut bytes = Vec::new();
     if let Err(error) = reader.by_ref().take(64 << 20).read_to_end(&mut bytes) {
-        return (Vec::new(), vec![fail(1, "file", format!("cannot be read: {error}"))]);
+        return (Vec::new(), BTreeSet::new(), vec![fail(1, "file", format!("cannot be read: {error}"))]);
     }
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text.trim_start_matches('\u{FEFF}'),
         Err(error) => {
             let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-            return (Vec::new(), vec![fail(line, "file", "is not UTF-8; save it as “CSV UTF-8”".to_owned())]);
+            return (
+                Vec::new(),
+                BTreeSet::new(),
+                vec![fail(line, "file", "is not UTF-8; save it as “CSV UTF-8”".to_owned())],
+            );
         }
     };
     let header = text.lines().next().unwrap_or_default();
@@ -113,7 +119,7 @@ fn read(mut reader: impl Read, sites: &BTreeSet<String>) -> (Vec<Line>, Vec<RowE
     let mut rows = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = match rows.headers() {
         Ok(headers) => headers.clone(),
-        Err(error) => return (Vec::new(), vec![fail(1, "file", error.to_string())]),
+        Err(error) => return (Vec::new(), BTreeSet::new(), vec![fail(1, "file", error.to_string())]),
     };
     let mut errors: Vec<RowError> = REQUIRED
         .iter()
@@ -125,7 +131,7 @@ fn read(mut reader: impl Read, sites: &BTreeSet<String>) -> (Vec<Line>, Vec<RowE
         fail(1, name, format!("is not a column of this import; optional ones are {}", OPTIONAL.join(", ")))
     }));
     if !errors.is_empty() {
-        return (Vec::new(), errors);
+        return (Vec::new(), BTreeSet::new(), errors);
     }
     let mut lines = Vec::new();
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -147,7 +153,7 @@ fn read(mut reader: impl Read, sites: &BTreeSet<String>) -> (Vec<Line>, Vec<RowE
             }
         }
     }
-    (lines, errors)
+    (lines, headers.iter().map(str::to_owned).collect(), errors)
 }
 
 struct Cells<'a> {
@@ -290,7 +296,7 @@ async fn apply(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
-    lines: Vec<Line>,
+    (lines, columns): (Vec<Line>, &BTreeSet<String>),
     known: BTreeMap<String, (PersonId, Option<String>)>,
 ) -> Result<Imported, PeopleError> {
     let mut imported = Imported::default();
@@ -306,17 +312,25 @@ async fn apply(
     }
     for line in lines {
         let id = ids[&line.number];
-        let person =
-            NewPerson { manager: line.manager.as_ref().and_then(|number| ids.get(number).copied()), ..line.person };
+        let manager = line.manager.as_ref().and_then(|number| ids.get(number).copied());
+        let mut person = NewPerson { manager, ..line.person };
         let before = as_written(conn, id).await?;
+        if let Some(before) = before.as_ref().filter(|_| !made.contains(&id)) {
+            keep(&mut person, before, columns);
+        }
         let phone_before =
             sqlx::query_scalar!("select phone from person where id = $1", id.0).fetch_one(&mut *conn).await?;
-        if before.as_ref() == Some(&person) && phone_before == line.phone && !made.contains(&id) {
+        if before.as_ref() == Some(&person)
+            && (phone_before == line.phone || !columns.contains("phone"))
+            && !made.contains(&id)
+        {
             imported.unchanged += 1;
             continue;
         }
         write::update(conn, id, &person).await?;
-        sqlx::query!("update person set phone = $2 where id = $1", id.0, line.phone).execute(&mut *conn).await?;
+        if columns.contains("phone") {
+            sqlx::query!("update person set phone = $2 where id = $1", id.0, line.phone).execute(&mut *conn).await?;
+        }
         let is_new = made.contains(&id);
         append(conn, now, &write::imported(by, id, before.as_ref().filter(|_| !is_new), &person)).await?;
         if is_new {
@@ -326,6 +340,20 @@ async fn apply(
         }
     }
     Ok(imported)
+}
+
+/// What the file does not speak of stays as it is, and so does a person's own order of names.
+fn keep(person: &mut NewPerson, before: &NewPerson, columns: &BTreeSet<String>) {
+    if !columns.contains("manager_employee_number") {
+        person.manager = before.manager;
+    }
+    if !columns.contains("mail") {
+        person.mail.clone_from(&before.mail);
+    }
+    person.last_day = person.last_day.or(before.last_day.filter(|day| *day >= person.first_day));
+    if (&person.given_name, &person.family_name) == (&before.given_name, &before.family_name) {
+        person.display_name.clone_from(&before.display_name);
+    }
 }
 
 /// A person as an import would write them.

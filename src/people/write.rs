@@ -276,7 +276,7 @@ pub async fn withdraw(
 /// Somebody leaves: the last day of their employment.
 ///
 /// # Errors
-/// A field error where it lies before the first day.
+/// Where the database refuses.
 pub async fn set_last_day(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -284,17 +284,22 @@ pub async fn set_last_day(
     person: PersonId,
     last_day: NaiveDate,
 ) -> Result<(), PeopleError> {
-    changed(conn, now, by, person, Facts::default().plain("last_day", last_day.to_string())).await?;
-    sqlx::query!(
-        "update employment set last_day = greatest($2, first_day)
-          where id = (select id from employment where person = $1 order by first_day desc limit 1)",
+    crate::evidence::hold(conn, &format!("person:{person}")).await?;
+    // Somebody who never came leaves on what would have been the first day.
+    let set = sqlx::query_scalar!(
+        r#"update employment set last_day = greatest($2, first_day)
+            where id = (select id from employment where person = $1 order by first_day desc limit 1)
+        returning last_day as "day!""#,
         person.0,
         last_day
     )
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await
     .map_err(field_error)?;
-    Ok(())
+    match set {
+        Some(day) => changed(conn, now, by, person, Facts::default().plain("last_day", day.to_string())).await,
+        None => Ok(()),
+    }
 }
 
 /// The mail address that an account gave somebody; nothing where they have one.

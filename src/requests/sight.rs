@@ -281,7 +281,11 @@ async fn look_up(
                            where r.system = $1 and r.namespace = n.namespace and r.value = n.value
                              and r.request is distinct from $4)
                or (n.namespace = 'user_name'
-                   and exists (select from others a where a.system = $1 and lower(a.user_name) = n.value))
+                   and (exists (select from others a where a.system = $1 and lower(a.user_name) = n.value)
+                        -- sAMAccountName is one namespace for users and groups (MS-ADTS 3.1.1.5.2.2).
+                        or exists (select from directory_group g
+                                    where g.system = $1 and g.gone_at is null
+                                      and lower(g.attributes->>'sAMAccountName') = n.value)))
                or (n.namespace in ('upn', 'mail') and exists (select from others a where lower(a.upn) = n.value))
                or (n.namespace = 'mail' and exists (select from others a where lower(a.mail) = n.value))
                or (n.namespace like 'cn:%'

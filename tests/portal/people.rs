@@ -138,3 +138,28 @@ async fn people_come_and_go_by_the_date_at_their_site(options: PgPoolOptions, co
     assert_eq!(states("2026-11-30T23:00:00Z").await, ["active", "expected", "left"]);
     assert_eq!(states("2026-12-01T05:00:00Z").await, ["active", "active", "left"]);
 }
+
+/// HR's file says nothing of a last day that a leaver's request has set, nor of what it has no column for.
+#[sqlx::test(migrator = "tenure::db::MIGRATOR")]
+async fn an_import_takes_back_nothing_that_it_does_not_speak_of(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (_, pool) = pools(options, connect).await;
+    sites(&pool).await;
+    let rows = "1,Maria,Keller,employee,Finance,Head,Hamburg,,2020-01-01,,maria@example.com,+49 40 1,\n2,Lan,Thi,employee,Finance,T,Hamburg,1,2020-01-01,,lan@example.com,+49 40 2,\n";
+    import(&pool, rows).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    let lan = people::by_employee_number(&mut conn, "2").await.unwrap().unwrap();
+    let day = "2026-11-20".parse().unwrap();
+    people::set_last_day(&mut conn, monday(), &By::default(), lan, day).await.unwrap();
+    people::settle_states(&mut conn, monday()).await.unwrap();
+    assert_eq!(import(&pool, rows).await, Ok(Imported { created: 0, changed: 0, unchanged: 2 }));
+    let short = "employee_number,given_name,family_name,type,department,title,site,first_day\n2,Lan,Thi,employee,Finance,Boss,Hamburg,2020-01-01\n";
+    people::import(&pool, monday(), &By::default(), short.as_bytes()).await.unwrap().unwrap();
+    let after = people::find(&mut conn, lan).await.unwrap().unwrap();
+    assert_eq!(
+        (after.state.as_str(), after.mail.as_deref(), after.phone.as_deref()),
+        ("left", Some("lan@example.com"), Some("+49 40 2"))
+    );
+    let employment = after.employment.unwrap();
+    assert_eq!((employment.title.as_str(), employment.last_day), ("Boss", Some(day)));
+    assert!(employment.manager.is_some());
+}

@@ -1,0 +1,147 @@
+//! Every page, as whoever it is for, at both widths, light and dark: a picture of each under target/screenshots/, no axe
+//! violation, nothing that the content security policy stopped, nothing to scroll sideways.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use tenure::plan::RequestKind;
+
+use crate::chrome::{Browser, Look, Portal};
+use crate::site::Site;
+
+const AXE: &str = include_str!("axe.min.js");
+
+/// Whose browser, which page, what the picture is called. `{n}`: a request that waits to be decided.
+const PAGES: &[(&str, &str, &str)] = &[
+    ("", "/signin", "sign-in"),
+    ("", "/nowhere", "not-found"),
+    ("manager", "/", "home-manager"),
+    ("manager", "/requests/new", "new-request"),
+    ("manager", "/requests/new/joiner", "joiner"),
+    ("manager", "/requests/new/leaver", "leaver"),
+    ("manager", "/requests/new/access", "access"),
+    ("manager", "/requests", "requests"),
+    ("manager", "/requests/{n}", "request"),
+    ("manager", "/approvals", "approvals-empty"),
+    ("manager", "/team", "team"),
+    ("manager", "/org", "org"),
+    ("manager", "/catalogue", "catalogue"),
+    ("manager", "/me", "me"),
+    ("desk", "/", "home-desk"),
+    ("desk", "/queue", "queue"),
+    ("desk", "/approvals", "approvals"),
+    ("desk", "/requests/{n}/items/1/decision", "decision"),
+    ("desk", "/people", "people"),
+    ("desk", "/people?q=wolf", "people-search"),
+    ("desk", "/requests/new/password_reset", "reset"),
+    ("desk", "/requests/new/unlock", "unlock"),
+    ("owner", "/", "home-owner"),
+    ("owner", "/requests/{n}/items/2/decision", "decision-sox"),
+    ("auditor", "/", "home-auditor"),
+    ("auditor", "/history", "history"),
+    ("auditor", "/requests/{n}", "request-auditor"),
+    ("admin", "/", "home-admin"),
+    ("admin", "/adoption", "adoption"),
+    ("admin", "/settings/routes", "routes"),
+    ("admin", "/settings/naming", "naming"),
+    ("admin", "/settings/birthright", "birthright"),
+    ("admin", "/system", "system"),
+    ("admin", "/outbox", "outbox"),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots")
+}
+
+/// What axe finds wrong, a line each.
+async fn violations(browser: &Browser) -> Vec<String> {
+    let script = format!(
+        "{AXE}; const done = arguments[arguments.length - 1];
+         axe.run(document, {{resultTypes: ['violations']}}).then(found => done(found.violations.map(one =>
+             one.id + ': ' + one.nodes.slice(0, 3).map(node => node.target.join(' ')).join(' | '))), error => done([String(error)]));"
+    );
+    let found = browser.driver.execute_async(script, vec![]).await.unwrap();
+    serde_json::from_value(found.json().clone()).unwrap()
+}
+
+async fn picture(browser: &Browser, name: &str) {
+    let taken = browser.driver.screenshot_as_png().await.unwrap();
+    fs::write(folder().join(name), taken).unwrap();
+}
+
+#[tokio::test]
+async fn every_page_is_good_to_look_at() {
+    let site = Site::open().await;
+    let portal = Portal::start().await;
+    fs::create_dir_all(folder()).unwrap();
+    let number = site.joiner("Nguyễn Thị", "Bild", &[("groups", "Finance – Ledger (read)")]).await;
+    let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "VPN users")]).await;
+    let mut wrong = Vec::new();
+    for look in Look::ALL {
+        let mut browser = Browser::open(&portal, look).await;
+        let mut whose = "";
+        for (user, path, name) in PAGES {
+            if *user != whose {
+                browser.close().await;
+                browser = Browser::open(&portal, look).await;
+                browser.enter(user).await;
+                whose = user;
+            }
+            let path = path.replace("{n}", &number.0.to_string());
+            browser.go(&path).await;
+            browser.see("//h1").await;
+            picture(&browser, &format!("{name}-{}.png", look.word())).await;
+            for violation in violations(&browser).await {
+                wrong.push(format!("{name} {}: {violation}", look.word()));
+            }
+            let sideways = browser
+                .driver
+                .execute("return document.documentElement.scrollWidth > window.innerWidth + 1;", vec![])
+                .await
+                .unwrap();
+            if sideways.json() == &serde_json::json!(true) {
+                wrong.push(format!("{name} {}: scrolls sideways", look.word()));
+            }
+        }
+        error_page(&browser, look, &mut wrong).await;
+        browser.close().await;
+    }
+    sheet();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A form sent empty: errors in place, nothing lost.
+async fn error_page(browser: &Browser, look: Look, wrong: &mut Vec<String>) {
+    browser.enter_again("manager").await;
+    browser.go("/requests/new/joiner").await;
+    browser.fill("given_name", "Kept").await;
+    browser.press("Continue").await;
+    browser.see("//*[contains(., 'There is a problem')]").await;
+    let kept = browser.see("//*[@name='given_name']").await.prop("value").await.unwrap();
+    assert_eq!(kept.as_deref(), Some("Kept"), "nothing typed is lost");
+    picture(browser, &format!("joiner-errors-{}.png", look.word())).await;
+    for violation in violations(browser).await {
+        wrong.push(format!("joiner-errors {}: {violation}", look.word()));
+    }
+}
+
+/// One page with every picture, so that the whole product can be looked at in a minute.
+fn sheet() {
+    let mut names: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.ends_with(".png"))
+        .collect();
+    names.sort();
+    let mut html = String::from(
+        "<!doctype html><meta charset=utf-8><title>Every page</title><style>body{font:13px sans-serif}figure{display:inline-block;margin:8px;vertical-align:top}img{height:320px;border:1px solid #ccc}</style>",
+    );
+    for name in names {
+        let bytes = fs::read(folder().join(&name)).unwrap();
+        let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+        write!(html, "<figure><img loading=lazy alt='{name}' src='data:image/png;base64,{data}'><figcaption>{name}</figcaption></figure>").unwrap();
+    }
+    fs::write(folder().join("index.html"), html).unwrap();
+}
