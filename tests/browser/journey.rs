@@ -198,7 +198,7 @@ async fn leave(site: &Site, desk: &Browser, joiner: i64, user_name: &str) {
     desk.go("/requests/new/leaver").await;
     desk.fill("person", user_name).await;
     desk.click("//main//input[@name='when'][@value='immediate']").await;
-    desk.press("Continue").await;
+    desk.press("Continue to check").await;
     desk.see("//h1[contains(., 'Check your answers')]").await;
     desk.press("Ask for this").await;
     desk.see("//h1[contains(., 'eaver')]").await;

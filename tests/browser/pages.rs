@@ -77,7 +77,7 @@ async fn every_page_is_good_to_look_at() {
     let portal = Portal::start().await;
     fs::create_dir_all(folder()).unwrap();
     let number = site.joiner("Nguyễn Thị", "Bild", &[("groups", "Finance – Ledger (read)")]).await;
-    let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "VPN users")]).await;
+    let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "Contracts archive")]).await;
     let mut wrong = Vec::new();
     for look in Look::ALL {
         let mut browser = Browser::open(&portal, look).await;
