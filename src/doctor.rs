@@ -46,6 +46,7 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     if up {
         say("schema", schema(&pool).await);
         say("rights", rights(&pool).await);
+        say("durability", durability(&pool).await);
         say("clock", clock(&pool).await);
         say("worker", workers(&pool).await);
     }
@@ -129,6 +130,21 @@ async fn rights(pool: &PgPool) -> Found {
             "database.url connects as a role that may change evidence: use the application's role, not the owner"
                 .to_owned(),
         ),
+        Err(error) => Found::Ill(error.to_string()),
+    }
+}
+
+/// Whether an acknowledged commit survives a crash of the server.
+async fn durability(pool: &PgPool) -> Found {
+    let settings: Result<(String, String), _> =
+        sqlx::query_as("select current_setting('fsync'), current_setting('synchronous_commit')").fetch_one(pool).await;
+    match settings {
+        Ok((fsync, commit)) if fsync == "on" && commit != "off" => {
+            Found::Well(format!("synchronous_commit is {commit}"))
+        }
+        Ok((fsync, commit)) => Found::Ill(format!(
+            "fsync is {fsync}, synchronous_commit is {commit}: a crash of the server would lose decisions that were acknowledged; set both on"
+        )),
         Err(error) => Found::Ill(error.to_string()),
     }
 }

@@ -46,9 +46,9 @@ host all all 127.0.0.0/8 scram-sha-256
 CONF
     if [ "$LAB" = test ]; then
         as_postgres tee -a "$place/postgresql.conf" >/dev/null <<CONF
-# Tests kill the server, never the machine: what is written need not be forced to disk.
+# Tests kill the server, never the machine: what is written need not be forced to disk. It must be written, though, before a
+# commit is acknowledged: synchronous_commit stays on.
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 max_connections = 400
 CONF
