@@ -6,6 +6,7 @@ mod support;
 mod access;
 mod api;
 mod changes;
+mod decisions;
 mod journeys;
 mod mirror;
 mod people;
