@@ -9,7 +9,13 @@
 //! claimed. The application's role can insert and read, nothing else.
 
 pub mod action;
+pub mod checkpoint;
 pub mod history;
+pub mod note;
+pub mod proof;
 mod record;
+pub mod signer;
+pub mod tiles;
+pub mod tree;
 
 pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, hold};
