@@ -50,7 +50,10 @@ enum Command {
         command: UserCommand,
     },
     /// Makes the worker's key for start passwords, in a file that only its owner can read.
-    WorkerKey { file: PathBuf },
+    WorkerKey {
+        file: PathBuf,
+    },
+    Witness(web::witness::Command),
 }
 
 #[derive(Subcommand)]
@@ -107,6 +110,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     if let Command::WorkerKey { file } = &cli.command {
         return worker_key(file);
     }
+    if let Command::Witness(command) = cli.command {
+        return witness(command).await;
+    }
     let config = Config::load(cli.config.as_deref(), std::env::vars())?;
     telemetry::logs(&config.telemetry);
     match cli.command {
@@ -120,7 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::User { command: UserCommand::Create { user_name, employee_number, role } } => {
             create_user(&config, &user_name, &employee_number, &role).await
         }
-        Command::WorkerKey { .. } => Ok(()),
+        Command::WorkerKey { .. } | Command::Witness(_) => Ok(()),
     }
 }
 
@@ -161,6 +167,16 @@ async fn processes(config: Config, with_web: bool, with_worker: bool) -> anyhow:
     }
     pool.close().await;
     Ok(())
+}
+
+async fn witness(command: web::witness::Command) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let signal = stop.clone();
+    tokio::spawn(async move {
+        drop(stop_signal().await);
+        signal.cancel();
+    });
+    command.run(stop).await
 }
 
 async fn portal(config: &Config, pool: sqlx::PgPool, stop: CancellationToken) -> anyhow::Result<()> {

@@ -17,5 +17,6 @@ mod record;
 pub mod signer;
 pub mod tiles;
 pub mod tree;
+pub mod witness;
 
 pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, hold};

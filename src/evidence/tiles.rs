@@ -231,7 +231,7 @@ impl Edge {
             edge.levels.push(if width == 0 { Vec::new() } else { folder.hashes(level, number, width)? });
             level += 1;
         }
-        if size % WIDTH > 0 {
+        if !size.is_multiple_of(WIDTH) {
             for entry in folder.entries(size / WIDTH, size % WIDTH)? {
                 edge.put(&entry);
             }

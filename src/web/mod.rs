@@ -35,6 +35,7 @@ mod teams;
 mod timeline;
 pub mod view;
 mod viewer;
+pub mod witness;
 mod words;
 
 use std::sync::Arc;

@@ -370,7 +370,7 @@ async fn a_page_is_told_when_something_moves(options: PgPoolOptions, connect: Pg
         portal.stop.clone(),
     );
     let serving = tokio::spawn(tenure::web::run(state, listener));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::http();
     let mut stream = client
         .get(format!("http://{at}{address}/events"))
         .header("host", "tenure.test")

@@ -12,3 +12,4 @@ mod mirror;
 mod people;
 mod permissions;
 mod safety;
+mod witness;

@@ -274,7 +274,7 @@ async fn connections_are_served_and_stop_gracefully(options: PgPoolOptions, conn
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(tenure::web::serve(listener, portal.app.clone(), portal.stop.clone()));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::http();
     let answer = client.get(format!("http://{address}/healthz")).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "alive\n");
     let numbers = client.get(format!("http://{address}/metrics")).send().await.unwrap();

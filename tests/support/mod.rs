@@ -84,6 +84,13 @@ pub async fn pools(options: PgPoolOptions, connect: PgConnectOptions) -> (PgPool
     (owner, pool)
 }
 
+/// A client for a portal on a socket of its own.
+pub fn http() -> reqwest::Client {
+    // It wants a provider also for plain HTTP.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// Plain loopback HTTP, no demo, no targets.
 pub fn config() -> Config {
     toml::from_str(
