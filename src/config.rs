@@ -20,6 +20,7 @@ pub struct Config {
     #[serde(default)]
     pub target: Vec<TargetConfig>,
     pub mail: Option<MailConfig>,
+    pub evidence: Option<EvidenceConfig>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
     #[serde(default)]
@@ -124,6 +125,47 @@ pub struct MailConfig {
     pub from: String,
 }
 
+/// The signed log. Without this section records are kept but not signed, and `doctor` says so.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceConfig {
+    /// Where tiles and checkpoints are published: a share that is written once, a folder that a web server shows. The
+    /// worker writes there, the portal reads.
+    pub log_dir: PathBuf,
+    /// The signer's folder with key and head, made by `tenure evidence keygen`; where the worker signs itself.
+    pub signer_dir: Option<PathBuf>,
+    /// The socket of `tenure sign`, where another process and user signs.
+    pub signer_socket: Option<PathBuf>,
+    /// How often a timestamp is fetched for the log's newest state. Half of the back-dating that must be found.
+    #[serde(default = "default_stamp_minutes")]
+    pub timestamp_minutes: u32,
+    #[serde(default)]
+    pub timestamp_authority: Vec<TimestampAuthorityConfig>,
+    #[serde(default)]
+    pub witness: Vec<WitnessConfig>,
+}
+
+/// An RFC 3161 authority.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampAuthorityConfig {
+    /// Its file names in the log: letters, digits, dots and hyphens.
+    pub name: String,
+    pub url: String,
+    /// PEM of the certificates that its own is to lead to.
+    pub roots_file: PathBuf,
+}
+
+/// A witness that speaks tlog-witness.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its submission prefix; `/add-checkpoint` is put behind it.
+    pub url: String,
+    /// Its verifier key, `name+id+key`, as `tenure witness keygen` prints it.
+    pub key: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -156,6 +198,10 @@ pub struct DemoConfig {
 
 fn default_app_role() -> String {
     "tenure_app".to_owned()
+}
+
+fn default_stamp_minutes() -> u32 {
+    30
 }
 
 fn default_connections() -> u32 {
@@ -223,11 +269,39 @@ impl Config {
                 "demo.enabled lets anyone sign in as anyone: only on 127.0.0.1".to_owned(),
             ));
         }
+        if let Some(evidence) = &self.evidence {
+            evidence.refuse_unsafe()?;
+        }
         if !self.web.insecure_http && !self.web.base_url.starts_with("https://") {
             return Err(ConfigError::Unsafe(format!(
                 "web.base_url is {}: people must reach Tenure over https (set web.insecure_http = true only to try it on loopback)",
                 self.web.base_url
             )));
+        }
+        Ok(())
+    }
+}
+
+impl EvidenceConfig {
+    fn refuse_unsafe(&self) -> Result<(), ConfigError> {
+        if self.signer_dir.is_some() && self.signer_socket.is_some() {
+            return Err(ConfigError::Unsafe(
+                "evidence.signer_dir and evidence.signer_socket are both set: name the folder where the worker signs itself, or the socket of `tenure sign`".to_owned(),
+            ));
+        }
+        let plain = |name: &str| {
+            !name.is_empty()
+                && !name.starts_with('.')
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.' || letter == '-')
+        };
+        if let Some(odd) = self.timestamp_authority.iter().find(|authority| !plain(&authority.name)) {
+            return Err(ConfigError::Unsafe(format!(
+                "evidence.timestamp_authority name “{}” names files: letters, digits, dots and hyphens only",
+                odd.name
+            )));
+        }
+        if self.timestamp_minutes == 0 {
+            return Err(ConfigError::Unsafe("evidence.timestamp_minutes is 0: at least 1".to_owned()));
         }
         Ok(())
     }

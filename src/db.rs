@@ -53,8 +53,8 @@ pub async fn grant(owner: &mut PgConnection, app_role: &str) -> Result<(), sqlx:
         "grant usage on schema public to {role};
          grant select, insert, update, delete on all tables in schema public to {role};
          grant usage on all sequences in schema public to {role};
-         revoke update, delete, truncate on evidence_record, evidence_disclosure, decision, setting_version from {role};
-         revoke delete on evidence_subject, request, item, stage, step, attempt, person, access_grant from {role};
+         revoke update, delete, truncate on evidence_record, evidence_disclosure, evidence_leaf, evidence_anchor, decision, setting_version from {role};
+         revoke delete on evidence_subject, evidence_log, request, item, stage, step, attempt, person, access_grant from {role};
          revoke insert, update, delete on _sqlx_migrations from {role};"
     );
     owner.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements))).await?;

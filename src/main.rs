@@ -1,5 +1,8 @@
 //! The command line: thin; every command is a function of the library.
 
+#[path = "main/evidence.rs"]
+mod evidence_command;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use clap::{Parser, Subcommand};
 use tenure::clock::Clock;
 use tenure::config::Config;
 use tenure::evidence::By;
+use tenure::evidence::signer::{self, Keeper};
 use tenure::{access, db, doctor, people, seed, telemetry, web, worker};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +52,19 @@ enum Command {
     User {
         #[command(subcommand)]
         command: UserCommand,
+    },
+    /// The signed log of evidence: keys, verification, bundles.
+    Evidence {
+        #[command(subcommand)]
+        command: evidence_command::EvidenceCommand,
+    },
+    /// Signs the log's checkpoints for a worker that has no key itself; answers at a socket.
+    Sign {
+        /// The signer's folder, with key and head.
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        socket: PathBuf,
     },
     /// Makes the worker's key for start passwords, in a file that only its owner can read.
     WorkerKey {
@@ -107,8 +124,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Command::WorkerKey { file } = &cli.command {
-        return worker_key(file);
+    // These need neither configuration nor database.
+    match &cli.command {
+        Command::WorkerKey { file } => return worker_key(file),
+        Command::Sign { dir, socket } => return sign(dir, socket).await,
+        Command::Evidence { command } if command.stands_alone() => return evidence_command::alone(command),
+        _ => {}
     }
     if let Command::Witness(command) = cli.command {
         return witness(command).await;
@@ -126,7 +147,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::User { command: UserCommand::Create { user_name, employee_number, role } } => {
             create_user(&config, &user_name, &employee_number, &role).await
         }
-        Command::WorkerKey { .. } | Command::Witness(_) => Ok(()),
+        Command::Evidence { command } => evidence_command::run(&config, command).await,
+        Command::WorkerKey { .. } | Command::Witness(_) | Command::Sign { .. } => Ok(()),
     }
 }
 
@@ -277,6 +299,20 @@ async fn create_user(config: &Config, user_name: &str, number: &str, roles: &[St
     }
     tx.commit().await?;
     println!("{user_name} can sign in.");
+    Ok(())
+}
+
+/// Answers the worker's questions to the signer until Ctrl-C or SIGTERM.
+async fn sign(dir: &std::path::Path, socket: &std::path::Path) -> anyhow::Result<()> {
+    telemetry::logs(&tenure::config::TelemetryConfig::default());
+    let keeper = Keeper::new(dir);
+    let (head, _) = keeper.head()?;
+    println!("Signing {} from {} leaves on, at {}", head.origin, head.size, socket.display());
+    let stop = CancellationToken::new();
+    tokio::select! {
+        served = signer::serve(keeper, socket, stop.clone()) => served?,
+        signal = stop_signal() => { signal?; drop(std::fs::remove_file(socket)); }
+    }
     Ok(())
 }
 

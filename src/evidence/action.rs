@@ -45,3 +45,6 @@ pub const ACCOUNT_CLASSIFIED: &str = "account.classified";
 pub const ENTITLEMENT_ADDED: &str = "entitlement.added";
 pub const SETTING_RELEASED: &str = "setting.released";
 pub const REPORT_TAKEN: &str = "report.taken";
+pub const LOG_STARTED: &str = "log.started";
+pub const LOG_ANCHORED: &str = "log.anchored";
+pub const LOG_KEY_ROTATED: &str = "log.key_rotated";

@@ -9,14 +9,21 @@
 //! claimed. The application's role can insert and read, nothing else.
 
 pub mod action;
+pub mod boundary;
 pub mod checkpoint;
+pub mod commitment;
 pub mod history;
+pub mod live;
+pub mod log;
 pub mod note;
 pub mod proof;
 mod record;
+pub mod renewal;
 pub mod signer;
 pub mod tiles;
+pub mod timestamp;
 pub mod tree;
+pub mod verify;
 pub mod witness;
 
 pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, hold};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value as Json, json};
-use sha2::Sha256;
 use sqlx::PgConnection;
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+use super::commitment::commitment;
 use crate::target::{State, Value};
 
 /// The version of the record's shape; readers of every past version are kept.
@@ -299,13 +298,6 @@ fn commit(path: &str, value: &Value, hidden: &mut Vec<Disclosure>) -> Result<Jso
     let hmac = json!({ "hmac": hex::encode(commitment(&key, value.as_bytes())) });
     hidden.push(Disclosure { path: path.to_owned(), value, key });
     Ok(hmac)
-}
-
-/// HMAC-SHA256 of the value's canonical JSON under its own key.
-pub(crate) fn commitment(key: &[u8], value: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(value);
-    mac.finalize().into_bytes().into()
 }
 
 /// JSON of a value: text in NFC, integers beyond 2^53 as text (RFC 8785 has only doubles).

@@ -185,16 +185,21 @@ impl Keeper {
         Ok((new.verifier().clone(), statement))
     }
 
-    /// Puts key and head of the log that ends aside under its last origin's number, and makes those of the next.
+    /// Puts key and head of the log that ends aside under its number, and makes those of the next.
     ///
     /// # Errors
     /// As [`Keeper::make`].
-    pub fn retire(&self, suffix: &str, origin: &str) -> Result<VerifierKey, SignError> {
+    pub fn retire(&self, number: i32, origin: &str) -> Result<VerifierKey, SignError> {
         for name in ["key", "head"] {
-            let aside = self.folder.join(format!("{name}.{suffix}"));
+            let aside = self.folder.join(format!("{name}-{number}"));
             fs::rename(self.folder.join(name), aside).map_err(self.io(name))?;
         }
         self.make(origin)
+    }
+
+    /// The last head of a log that was put aside.
+    pub fn aside(&self, number: i32) -> Option<Note> {
+        fs::read_to_string(self.folder.join(format!("head-{number}"))).ok()?.parse().ok()
     }
 }
 
@@ -252,10 +257,24 @@ impl Line {
         match self {
             Self::Here(keeper) => keeper.head(),
             Self::Socket(path) => {
-                let note = ask(path, "head\n").await?;
+                let note = note(path, &ask(path, "head\n").await?)?;
                 let unreadable = |error: String| SignError::Unreadable(path.clone(), error);
                 let checkpoint = note.text.parse().map_err(|error| unreadable(format!("{error}")))?;
                 Ok((checkpoint, note))
+            }
+        }
+    }
+
+    /// The public half of the key that signs.
+    ///
+    /// # Errors
+    /// As [`Keeper::key`], or where the signer does not answer.
+    pub async fn key(&self) -> Result<VerifierKey, SignError> {
+        match self {
+            Self::Here(keeper) => Ok(keeper.key()?.verifier().clone()),
+            Self::Socket(path) => {
+                let key = ask(path, "key\n").await?;
+                key.parse().map_err(|error| SignError::Unreadable(path.clone(), format!("{error}")))
             }
         }
     }
@@ -275,14 +294,18 @@ impl Line {
                 }
                 text.push('\n');
                 text.push_str(&question.checkpoint.to_string());
-                ask(path, &text).await
+                note(path, &ask(path, &text).await?)
             }
         }
     }
 }
 
+fn note(path: &Path, text: &str) -> Result<Note, SignError> {
+    text.parse().map_err(|error| SignError::Unreadable(path.to_owned(), format!("{error}")))
+}
+
 /// One question through the socket. The answer begins with `ok`, `behind SIZE` or `refused WHY` on a line of its own.
-async fn ask(path: &Path, question: &str) -> Result<Note, SignError> {
+async fn ask(path: &Path, question: &str) -> Result<String, SignError> {
     let unreachable = |error: String| SignError::Unreachable(path.to_owned(), error);
     let exchange = async {
         let mut stream = UnixStream::connect(path).await?;
@@ -298,7 +321,7 @@ async fn ask(path: &Path, question: &str) -> Result<Note, SignError> {
         .map_err(|error| unreachable(error.to_string()))?;
     let (first, rest) = answer.split_once('\n').unwrap_or((&answer, ""));
     match first.split_once(' ').unwrap_or((first, "")) {
-        ("ok", _) => rest.parse().map_err(|error| unreachable(format!("{error}"))),
+        ("ok", _) => Ok(rest.to_owned()),
         ("behind", size) => Err(SignError::Behind(size.parse().map_err(|_| unreachable(answer.clone()))?)),
         ("refused", why) => Err(SignError::Inconsistent(why.trim_start_matches("refused: ").to_owned())),
         _ => Err(unreachable(first.to_owned())),
@@ -337,16 +360,16 @@ pub async fn serve(keeper: Keeper, socket: &Path, stop: CancellationToken) -> Re
 async fn one(keeper: &Keeper, mut stream: UnixStream) -> io::Result<()> {
     let mut text = String::new();
     (&mut stream).take(LONGEST).read_to_string(&mut text).await?;
-    let answer = if text == "head\n" {
-        keeper.head().map(|(_, note)| note)
-    } else {
-        match question(&text) {
-            Some(question) => keeper.sign(&question),
+    let answer = match text.as_str() {
+        "head\n" => keeper.head().map(|(_, note)| note.to_string()),
+        "key\n" => keeper.key().map(|key| format!("{}\n", key.verifier())),
+        other => match question(other) {
+            Some(question) => keeper.sign(&question).map(|note| note.to_string()),
             None => Err(SignError::Inconsistent("the question could not be read".to_owned())),
-        }
+        },
     };
     let answer = match answer {
-        Ok(note) => format!("ok\n{note}"),
+        Ok(text) => format!("ok\n{text}"),
         Err(SignError::Behind(size)) => format!("behind {size}\n"),
         Err(error) => {
             tracing::warn!(%error, "nothing was signed");
@@ -400,6 +423,7 @@ mod tests {
             assert_eq!(note.verify(&key), Ok(None));
             assert_eq!(line.sign(&ask(2, both, 0, vec![])).await.unwrap(), note, "the same again");
             assert_eq!(line.head().await.unwrap().1, note);
+            assert_eq!(line.key().await.unwrap(), key);
             // Another history, a shorter one, one that skips, another log.
             for (question, behind) in [
                 (ask(2, a, 2, vec![]), false),

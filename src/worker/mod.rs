@@ -4,10 +4,12 @@
 //! ([`routines::TABLE`]). Any number of workers may run against one PostgreSQL: steps are leased row by row, routines by a
 //! row each. Stopping lets what has begun come to its end.
 
+mod log;
 mod routines;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::changes::secret::Vault;
 use crate::clock::Clock;
-use crate::config::{Config, MailConfig, TargetConfig};
+use crate::config::{Config, EvidenceConfig, MailConfig, TargetConfig};
 use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
+use crate::evidence::log::Sequencer;
+use crate::evidence::signer::{Keeper, Line};
 use crate::target::{Connector, SystemKey};
 
 /// Everything that the worker's tasks share.
@@ -30,6 +34,7 @@ pub struct Worker {
     pub(crate) vault: Vault,
     pub(crate) connectors: BTreeMap<String, Arc<dyn Connector>>,
     pub(crate) mail: Option<MailConfig>,
+    pub(crate) evidence: Option<EvidenceConfig>,
     pub(crate) base_url: String,
     pub(crate) company: String,
     pub(crate) concurrency: usize,
@@ -53,6 +58,7 @@ impl Worker {
             vault,
             connectors: connectors(config),
             mail: config.mail.clone(),
+            evidence: config.evidence.clone(),
             base_url: config.web.base_url.clone(),
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
@@ -76,6 +82,10 @@ impl Worker {
             let (worker, stop, connector) = (self.clone(), stop.clone(), connector.clone());
             tasks.spawn(async move { routines::mirror(&worker, connector.as_ref(), &stop).await });
         }
+        if let Some((published, line)) = self.evidence.as_ref().and_then(signing) {
+            let (worker, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move { log::sequence(&worker, Sequencer::new(published, line), &stop).await });
+        }
         steps::work(&self, &stop).await;
         tasks.close();
         if tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.is_err() {
@@ -84,6 +94,16 @@ impl Worker {
         routines::release(&self).await;
         tracing::info!(worker = %self.name, "worker stopped");
     }
+}
+
+/// Where the log is published and how its signer is reached; None where this process does not sign.
+pub fn signing(evidence: &EvidenceConfig) -> Option<(PathBuf, Line)> {
+    let line = match (&evidence.signer_dir, &evidence.signer_socket) {
+        (Some(folder), _) => Line::Here(Keeper::new(folder)),
+        (None, Some(socket)) => Line::Socket(socket.clone()),
+        (None, None) => return None,
+    };
+    Some((evidence.log_dir.clone(), line))
 }
 
 /// The connectors as configured, by system.

@@ -111,7 +111,7 @@ async fn turn(worker: &Worker, routine: &Routine) -> anyhow::Result<()> {
 ///
 /// The lease is short and may run out during a long turn: every routine locks the rows it works on, so two workers at it
 /// do no harm, and the next worker after a crash does not wait long.
-async fn leased(worker: &Worker, name: &str, every: Duration) -> Result<bool, sqlx::Error> {
+pub(super) async fn leased(worker: &Worker, name: &str, every: Duration) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
         "insert into routine (name, worker, started_at, lease_until)
          values ($1, $2, now(), now() + make_interval(secs => $3))
