@@ -20,6 +20,7 @@ pub mod proof;
 mod record;
 pub mod renewal;
 pub mod signer;
+pub mod state;
 pub mod tiles;
 pub mod timestamp;
 pub mod tree;
