@@ -1,9 +1,13 @@
 //! Reading records back: a request's timeline, the auditor's change history, one record with its bytes.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::Value as Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
+
+use crate::ids::RequestNumber;
 
 /// A record with the values that it may show put back in their places; what was erased stays a commitment.
 #[derive(Debug, Clone)]
@@ -61,6 +65,53 @@ pub struct Filter {
     pub before: Option<(DateTime<Utc>, Uuid)>,
 }
 
+impl Filter {
+    /// A filter as the command line takes it: `action=step.applied&from=2026-10-01&sox=yes`. Days are UTC.
+    ///
+    /// # Errors
+    /// Where a part is not known or has no such value; names it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for part in text.split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').ok_or_else(|| format!("“{part}”: expected name=value"))?;
+            let wrong = |what: &str| format!("{name}: “{value}” is not {what}");
+            let text = Some(value.to_owned());
+            match name {
+                "from" => {
+                    filter.from =
+                        Some(time(value).ok_or_else(|| wrong("a day such as 2026-11-30, or a time in RFC 3339"))?)
+                }
+                "until" => {
+                    filter.until =
+                        Some(time(value).ok_or_else(|| wrong("a day such as 2026-11-30, or a time in RFC 3339"))?)
+                }
+                "action" | "kind" => filter.action = text,
+                "actor" => filter.actor = Some(value.parse().map_err(|_| wrong("a person's id"))?),
+                "request" => {
+                    let number: RequestNumber = value.parse().map_err(|_| wrong("a request number"))?;
+                    filter.request = Some(number.0);
+                }
+                "system" => filter.system = text,
+                "object" => filter.object = text,
+                "subject" => filter.subject = text,
+                "sox" => filter.sox = value == "yes" || value == "true" || value == "1",
+                _ => {
+                    return Err(format!(
+                        "“{name}” is not one of action, kind, from, until, actor, request, system, object, subject, sox"
+                    ));
+                }
+            }
+        }
+        Ok(filter)
+    }
+}
+
+/// A day's beginning in UTC, or an instant.
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    day().or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)))
+}
+
 const COLUMNS: &str = "select r.id, r.at, r.action, r.subject, r.seq, p.display_name as actor_name,
         b.display_name as on_behalf_of_name, r.via, r.request, r.item, r.step, r.attempt, r.system, r.kind, r.object,
         r.canonical,
@@ -100,8 +151,82 @@ pub async fn timeline(conn: &mut PgConnection, request: i64) -> Result<Vec<Entry
     query.build().fetch_all(conn).await?.iter().map(entry).collect()
 }
 
+/// The ids of records that match, oldest first, at most `limit`.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn ids(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut query = QueryBuilder::new("select r.id from evidence_record r where true");
+    narrow(&mut query, filter);
+    query.push(" order by r.at, r.id limit ").push_bind(limit);
+    query.build_query_scalar().fetch_all(conn).await
+}
+
+/// The requests that these records are about.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn requests_of(conn: &mut PgConnection, records: &[Uuid]) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select distinct request as "request!" from evidence_record where id = any($1) and request is not null"#,
+        records
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Records by their ids.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn by_ids(conn: &mut PgConnection, records: &[Uuid]) -> Result<HashMap<Uuid, Entry>, sqlx::Error> {
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(" and r.id = any(").push_bind(records).push(")");
+    let entries: Result<Vec<Entry>, _> = query.build().fetch_all(conn).await?.iter().map(entry).collect();
+    Ok(entries?.into_iter().map(|entry| (entry.id, entry)).collect())
+}
+
+/// A value that may be shown, with the key that opens its commitment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Disclosure {
+    /// JSON pointer into the record.
+    pub path: String,
+    /// Canonical JSON text of the value.
+    pub value: String,
+    /// 64 hex digits.
+    pub key: String,
+}
+
+/// What can be opened of these records; what was erased is left out.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn disclosures(
+    conn: &mut PgConnection,
+    records: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Disclosure>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select record, path, value as "value!", key as "key!" from evidence_disclosure
+            where record = any($1) and value is not null order by record, path"#,
+        records
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut opened: HashMap<Uuid, Vec<Disclosure>> = HashMap::new();
+    for row in rows {
+        let disclosure = Disclosure { path: row.path, value: row.value, key: hex::encode(row.key) };
+        opened.entry(row.record).or_default().push(disclosure);
+    }
+    Ok(opened)
+}
+
 fn narrowed(filter: &Filter) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(COLUMNS);
+    narrow(&mut query, filter);
+    query
+}
+
+fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(from) = filter.from {
         query.push(" and r.at >= ").push_bind(from);
     }
@@ -141,7 +266,6 @@ fn narrowed(filter: &Filter) -> QueryBuilder<Postgres> {
     if let Some((at, id)) = filter.before {
         query.push(" and (r.at, r.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
     }
-    query
 }
 
 fn entry(row: &sqlx::postgres::PgRow) -> Result<Entry, sqlx::Error> {

@@ -10,6 +10,7 @@
 
 pub mod action;
 pub mod boundary;
+pub mod bundle;
 pub mod checkpoint;
 pub mod commitment;
 pub mod history;

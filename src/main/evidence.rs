@@ -7,10 +7,13 @@ use clap::Subcommand;
 use tenure::clock::Clock;
 use tenure::config::{Config, EvidenceConfig};
 use tenure::db;
+use tenure::evidence::bundle::{self, Selection};
+use tenure::evidence::history::Filter;
 use tenure::evidence::note::{Note, VerifierKey};
 use tenure::evidence::signer::Keeper;
 use tenure::evidence::verify::{self, Report, Trust};
-use tenure::evidence::{log, renewal};
+use tenure::evidence::{By, log, renewal};
+use tenure::ids::RequestNumber;
 
 #[derive(Subcommand)]
 pub enum EvidenceCommand {
@@ -24,6 +27,8 @@ pub enum EvidenceCommand {
     },
     /// Checks a bundle (folder or zip) or a published log from its files alone; with --live the database against the log.
     Verify(Verify),
+    /// Writes a bundle: records with proofs, opened values, anchors, and the means to check them elsewhere.
+    Export(Export),
     /// Takes a new key into use; the old one signs that it does.
     RotateKey,
     /// Begins a new log where the old one cannot go on: after a restore from an older backup.
@@ -54,6 +59,25 @@ pub struct Verify {
     /// A checkpoint from other hands: a witness's memory, the checkpoint of an older bundle.
     #[arg(long)]
     checkpoint: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Export {
+    /// Everything about one request: 482 or REQ-000482.
+    #[arg(long, conflicts_with_all = ["query", "sample"])]
+    request: Option<RequestNumber>,
+    /// What of the history: action=step.applied&from=2026-10-01&until=2027-01-01&sox=yes; also kind=step, actor, system, object, subject.
+    #[arg(long, required_unless_present = "request")]
+    query: Option<String>,
+    /// A sample of so many of the query's records, each with everything about its request.
+    #[arg(long, requires = "query")]
+    sample: Option<usize>,
+    /// What the sample is drawn by: the same seed draws the same. Made up and printed where none is given.
+    #[arg(long, requires = "sample")]
+    seed: Option<String>,
+    /// A folder to be made, or a file ending with .zip.
+    #[arg(long)]
+    out: PathBuf,
 }
 
 impl EvidenceCommand {
@@ -97,6 +121,7 @@ pub async fn run(config: &Config, command: EvidenceCommand) -> anyhow::Result<()
             reports.push(tenure::evidence::live::verify(&pool, &evidence.log_dir).await?);
             say(&reports, wanted.json)
         }
+        EvidenceCommand::Export(wanted) => export(&pool, evidence, wanted).await,
         EvidenceCommand::RotateKey => {
             let key = renewal::rotate_key(&pool, Clock::System.now(), &evidence.log_dir, &keeper(evidence)?).await?;
             println!("{key}");
@@ -118,6 +143,45 @@ pub async fn run(config: &Config, command: EvidenceCommand) -> anyhow::Result<()
             Ok(())
         }
     }
+}
+
+async fn export(pool: &sqlx::PgPool, evidence: &EvidenceConfig, wanted: Export) -> anyhow::Result<()> {
+    let words = wanted.query.clone().unwrap_or_default();
+    let filter = Filter::parse(&words).map_err(anyhow::Error::msg)?;
+    let selection = match (wanted.request, wanted.sample) {
+        (Some(number), _) => Selection::Request(number.0),
+        (None, Some(size)) => {
+            let seed = wanted.seed.unwrap_or_else(|| hex::encode(rand::random::<[u8; 8]>()));
+            println!("seed {seed}");
+            Selection::Sample { filter, words, size, seed }
+        }
+        (None, None) => Selection::Filter { filter, words },
+    };
+    let mut tx = pool.begin().await?;
+    let by = By { via: "command".to_owned(), ..By::default() };
+    let chosen = bundle::choose(&mut tx, Clock::System.now(), &by, selection).await?;
+    tx.commit().await?;
+    let gathered = bundle::gather(pool, &evidence.log_dir, chosen).await?;
+    if wanted.out.extension().is_some_and(|ending| ending == "zip") {
+        let (sender, mut pieces) = tokio::sync::mpsc::channel(4);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&wanted.out)?;
+        let writing = bundle::zip(pool, &gathered, sender);
+        let saving = async {
+            while let Some(piece) = pieces.recv().await {
+                std::io::Write::write_all(&mut file, &piece?)?;
+            }
+            file.sync_all()
+        };
+        tokio::join!(writing, saving).1?;
+    } else {
+        bundle::write(pool, &gathered, bundle::FolderSink::new(wanted.out.clone())?).await?;
+    }
+    println!(
+        "{} record(s) in {}; check them with: tenure evidence verify {1}",
+        gathered.records(),
+        wanted.out.display()
+    );
+    Ok(())
 }
 
 fn keeper(evidence: &EvidenceConfig) -> anyhow::Result<Keeper> {

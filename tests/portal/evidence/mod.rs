@@ -1,5 +1,6 @@
 //! The signed log: sequencing, what a superuser of the database cannot hide, crashes, and third parties' tools.
 
+mod bundle;
 mod log;
 
 use std::path::PathBuf;
