@@ -36,26 +36,41 @@ create trigger evidence_leaf_insert_only before update or delete on evidence_lea
 create trigger evidence_leaf_no_truncate before truncate on evidence_leaf
     for each statement execute function evidence_refuse();
 
--- What others said about the log: timestamps and cosignatures. Insert-only; the files are what counts.
+-- Timestamps of outside authorities for the log's state. Insert-only; the token files are what counts.
 create table evidence_anchor (
     id uuid primary key,
     log integer not null references evidence_log (id),
     -- The checkpoint's size.
     size bigint not null,
-    kind text not null check (kind in ('timestamp', 'cosignature')),
-    -- The authority's or witness's name.
+    -- The authority's name; its file names in the published log.
     authority text not null,
-    -- The time that it states.
+    -- The time that the token states.
     at timestamptz not null,
-    -- SHA-256 of the token or the cosigned note, hex.
+    -- SHA-256 of the token's file, hex.
     digest text not null,
-    -- The record that puts the token's digest into the log; null for a cosignature.
-    record_id uuid references evidence_record (id),
+    -- The heartbeat: the record that puts the token's digest into the log.
+    record_id uuid not null references evidence_record (id),
     made_at timestamptz not null default now()
 );
-create index evidence_anchor_log on evidence_anchor (log, kind, authority, size desc);
-create index evidence_anchor_record on evidence_anchor (record_id) where record_id is not null;
+create index evidence_anchor_log on evidence_anchor (log, made_at desc);
+create index evidence_anchor_record on evidence_anchor (record_id);
 create trigger evidence_anchor_insert_only before update or delete on evidence_anchor
     for each row execute function evidence_refuse();
 create trigger evidence_anchor_no_truncate before truncate on evidence_anchor
     for each statement execute function evidence_refuse();
+
+-- How each witness and authority stands: for pages, metrics and the next submission, never for proof.
+create table evidence_outside (
+    log integer not null references evidence_log (id),
+    kind text not null check (kind in ('timestamp', 'cosignature')),
+    -- The authority's or witness's name.
+    name text not null,
+    -- The size that it last vouched for, when by its own clock, and the SHA-256 of what it gave.
+    size bigint,
+    at timestamptz,
+    digest text,
+    -- What went wrong last, and since when; null while it goes well.
+    trouble text,
+    trouble_since timestamptz,
+    primary key (log, kind, name)
+);

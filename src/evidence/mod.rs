@@ -9,6 +9,7 @@
 //! claimed. The application's role can insert and read, nothing else.
 
 pub mod action;
+pub mod anchoring;
 pub mod boundary;
 pub mod bundle;
 pub mod checkpoint;

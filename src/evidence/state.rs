@@ -97,21 +97,26 @@ pub struct Anchor {
     pub record: Option<Uuid>,
 }
 
-/// The newest anchors of a log, newest first, at most `limit`.
+/// The newest anchors of a log, newest first: the last cosignature of each witness and at most `limit` timestamps.
 ///
 /// # Errors
 /// Where the database does not answer.
 pub async fn anchors(conn: &mut PgConnection, log: i32, limit: i64) -> Result<Vec<Anchor>, sqlx::Error> {
     let rows = sqlx::query!(
-        "select log, size, kind, authority, at, digest, record_id from evidence_anchor
-          where log = $1 order by made_at desc, id desc limit $2",
+        r#"(select size as "size!", 'cosignature' as "kind!", name as "authority!", at as "at!", digest as "digest!",
+                   null::uuid as record_id
+              from evidence_outside where log = $1 and kind = 'cosignature' and at is not null)
+           union all
+           (select size, 'timestamp', authority, at, digest, record_id from evidence_anchor
+             where log = $1 order by made_at desc limit $2)
+           order by 4 desc"#,
         log,
         limit
     )
     .fetch_all(conn)
     .await?;
     let anchor = rows.into_iter().map(|row| Anchor {
-        log: row.log,
+        log,
         size: row.size.cast_unsigned(),
         kind: row.kind,
         authority: row.authority,
@@ -120,6 +125,34 @@ pub async fn anchors(conn: &mut PgConnection, log: i32, limit: i64) -> Result<Ve
         record: row.record_id,
     });
     Ok(anchor.collect())
+}
+
+/// How a witness or an authority stands.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// `timestamp` or `cosignature`.
+    pub kind: String,
+    pub name: String,
+    /// The size that it last vouched for, and when.
+    pub size: Option<i64>,
+    pub at: Option<DateTime<Utc>>,
+    /// What goes wrong, and since when.
+    pub trouble: Option<String>,
+    pub trouble_since: Option<DateTime<Utc>>,
+}
+
+/// Every witness and authority of a log that was asked so far.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn outside(conn: &mut PgConnection, log: i32) -> Result<Vec<Outside>, sqlx::Error> {
+    sqlx::query_as!(
+        Outside,
+        "select kind, name, size, at, trouble, trouble_since from evidence_outside where log = $1 order by kind, name",
+        log
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// A record's place.

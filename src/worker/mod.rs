@@ -21,6 +21,7 @@ use crate::changes::secret::Vault;
 use crate::clock::Clock;
 use crate::config::{Config, EvidenceConfig, MailConfig, TargetConfig};
 use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
+use crate::evidence::anchoring::Anchoring;
 use crate::evidence::log::Sequencer;
 use crate::evidence::signer::{Keeper, Line};
 use crate::target::{Connector, SystemKey};
@@ -35,6 +36,7 @@ pub struct Worker {
     pub(crate) connectors: BTreeMap<String, Arc<dyn Connector>>,
     pub(crate) mail: Option<MailConfig>,
     pub(crate) evidence: Option<EvidenceConfig>,
+    pub(crate) anchoring: Option<Anchoring>,
     pub(crate) base_url: String,
     pub(crate) company: String,
     pub(crate) concurrency: usize,
@@ -59,6 +61,7 @@ impl Worker {
             connectors: connectors(config),
             mail: config.mail.clone(),
             evidence: config.evidence.clone(),
+            anchoring: config.evidence.as_ref().map(Anchoring::new).transpose()?,
             base_url: config.web.base_url.clone(),
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),

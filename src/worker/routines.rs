@@ -28,6 +28,7 @@ pub(super) const TABLE: &[Routine] = &[
     Routine { name: "end-grants", every: seconds(1), run: |w| Box::pin(end_grants(w)) },
     Routine { name: "replan-drifted", every: seconds(1), run: |w| Box::pin(replan(w)) },
     Routine { name: "send-mail", every: seconds(1), run: |w| Box::pin(send_mail(w)) },
+    Routine { name: "anchor-evidence", every: seconds(15), run: |w| Box::pin(anchor(w)) },
     Routine { name: "settle-persons", every: seconds(30), run: |w| Box::pin(settle_persons(w)) },
     Routine { name: "forget", every: seconds(600), run: |w| Box::pin(forget(w)) },
 ];
@@ -47,6 +48,13 @@ async fn replan(worker: &Worker) -> anyhow::Result<usize> {
 async fn send_mail(worker: &Worker) -> anyhow::Result<usize> {
     match &worker.mail {
         Some(config) => Ok(mail::send_due(&worker.pool, config, (&worker.base_url, &worker.company)).await?),
+        None => Ok(0),
+    }
+}
+
+async fn anchor(worker: &Worker) -> anyhow::Result<usize> {
+    match &worker.anchoring {
+        Some(anchoring) => Ok(anchoring.turn(&worker.pool, worker.clock.now()).await?),
         None => Ok(0),
     }
 }

@@ -242,30 +242,40 @@ func readKeys(data []byte, kind byte, name string) keyRing {
 	return ring
 }
 
-type checkpoint struct {
-	origin   string
-	size     uint64
-	root     hash
+// note is a signed note's text and who signed it.
+type note struct {
+	lines    []string
 	signers  map[keyName]bool
 	cosigned []time.Time
 	others   int
 }
 
+type checkpoint struct {
+	note
+	origin string
+	size   uint64
+	root   hash
+}
+
 var signatureLine = regexp.MustCompile(`^— ([^ ]+) ([^ ]+)$`)
 
-// readCheckpoint: at least one log key must have signed; every signature of a known key must hold.
 func readCheckpoint(data []byte, name string, logs, witnesses keyRing) checkpoint {
-	note := string(data)
-	end := strings.LastIndex(note, "\n\n")
-	need(end > 0 && strings.HasSuffix(note, "\n") && utf8.ValidString(note), name, "is not a signed checkpoint")
-	body, lines := note[:end+1], strings.Split(note[:end], "\n")
-	need(len(lines) >= 3, name, "is not a signed checkpoint")
+	signed := readNote(data, name, logs, witnesses)
+	return checkpoint{signed, signed.lines[0], number(signed.lines[1], name), *(*hash)(unbase64(signed.lines[2], name, 32))}
+}
+
+// readNote: at least one log key must have signed; every signature of a known key must hold.
+func readNote(data []byte, name string, logs, witnesses keyRing) note {
+	text := string(data)
+	end := strings.LastIndex(text, "\n\n")
+	need(end > 0 && strings.HasSuffix(text, "\n") && utf8.ValidString(text), name, "is not a signed note")
+	body, lines := text[:end+1], strings.Split(text[:end], "\n")
+	need(len(lines) >= 3, name, "is not a signed note")
 	for _, line := range lines {
-		need(line != "", name, "is not a signed checkpoint")
+		need(line != "", name, "is not a signed note")
 	}
-	read := checkpoint{origin: lines[0], size: number(lines[1], name), signers: map[keyName]bool{}}
-	read.root = *(*hash)(unbase64(lines[2], name, 32))
-	for _, line := range strings.Split(strings.TrimSuffix(note[end+2:], "\n"), "\n") {
+	read := note{lines: lines, signers: map[keyName]bool{}}
+	for _, line := range strings.Split(strings.TrimSuffix(text[end+2:], "\n"), "\n") {
 		found := signatureLine.FindStringSubmatch(line)
 		need(found != nil, name, "“%.60s” is not a signature line", line)
 		blob := unbase64(found[2], name, -1)
@@ -415,11 +425,27 @@ func sorted[T any](of map[string]T) []string {
 func (b *bundle) keys() string {
 	b.logs = readKeys(b.read("keys/log.vkey"), logKey, "keys/log.vkey")
 	need(len(b.logs.order) > 0, "keys/log.vkey", "holds no key")
+	for place := range b.logs.order[1:] {
+		b.introduced(b.logs.order[place+1], b.logs.order[:place+1])
+	}
 	der, err := x509.MarshalPKIXPublicKey(b.logs.keys[b.newest()])
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(der, err, "keys/log.pem")})
 	need(bytes.Equal(b.read("keys/log.pem"), block), "keys/log.pem", "is not the newest key of keys/log.vkey")
 	b.witnesses = readKeys(b.read("keys/witnesses.vkey"), witnessKey, "keys/witnesses.vkey")
-	return fmt.Sprintf("%d log keys and %d witness keys are well-formed", len(b.logs.order), len(b.witnesses.order))
+	return fmt.Sprintf("%d log keys, each after the first introduced by an older one; %d witness keys", len(b.logs.order), len(b.witnesses.order))
+}
+
+// introduced: each key of the log but the first was introduced by one before it, and accepts.
+func (b *bundle) introduced(who keyName, older []keyName) {
+	name := "keys/rotation-" + who.id
+	signed := readNote(b.read(name), name, b.logs, keyRing{})
+	vkey := who.name + "+" + who.id + "+" + base64.StdEncoding.EncodeToString(append([]byte{logKey}, b.logs.keys[who]...))
+	lines, word := signed.lines, false
+	for _, key := range older {
+		word = word || signed.signers[key]
+	}
+	need(len(lines) == 4 && lines[0] == "tenure key rotation" && lines[1] == who.name && lines[3] == vkey &&
+		signed.signers[who] && word, name, "does not introduce %s by an older key", vkey)
 }
 
 func (b *bundle) newest() keyName { return b.logs.order[len(b.logs.order)-1] }
@@ -427,7 +453,6 @@ func (b *bundle) newest() keyName { return b.logs.order[len(b.logs.order)-1] }
 func (b *bundle) checkpoint() string {
 	b.headBytes = b.read("checkpoint")
 	b.head = readCheckpoint(b.headBytes, "checkpoint", b.logs, b.witnesses)
-	need(b.head.signers[b.newest()], "checkpoint", "is not signed by the newest log key")
 	for _, who := range b.logs.order {
 		need(who.name == b.head.origin, "keys/log.vkey", "a key is of %s, not of the log %s", who.name, b.head.origin)
 	}
@@ -436,7 +461,7 @@ func (b *bundle) checkpoint() string {
 		"keys left aside", b.head.origin, b.head.size, len(b.head.signers), len(b.head.cosigned), b.head.others)
 }
 
-var proofTop = regexp.MustCompile(`^c2sp\.org/tlog-proof@v1(?:\nextra [^\n]+)?\nindex (\d+)((?:\n[^\n]+)*)$`)
+var proofTop = regexp.MustCompile(`^c2sp\.org/tlog-proof@v1(?:\nextra [^\n]+)?\nindex (\d+)((?:\n[A-Za-z0-9+/=]+)*)$`)
 
 func (b *bundle) recordsAndProofs() string {
 	listed := readJSON(b.read("bundle.json"), "bundle.json").(map[string]any)
@@ -520,8 +545,9 @@ func (b *bundle) disclosures() string {
 		}
 		for _, entry := range readJSON(b.read(name), name).([]any) {
 			path, value := field(entry, "path", name).(string), field(entry, "value", name).(string)
-			key, err := hex.DecodeString(field(entry, "key", name).(string))
-			need(err == nil && len(key) == 32 && !seen[path], name, "%s stands twice, or its key is not 64 hex digits", path)
+			digits := field(entry, "key", name).(string)
+			key, err := hex.DecodeString(digits)
+			need(err == nil && len(key) == 32 && digits == strings.ToLower(digits) && !seen[path], name, "%s stands twice, or its key is not 64 hex digits", path)
 			stands := commitment(atPointer(b.records[index], path, name))
 			need(stands != "", name, "at %s of the record stands no commitment", path)
 			mac := hmac.New(sha256.New, key)
@@ -653,6 +679,9 @@ func (b *bundle) accounted() string {
 		for _, form := range []string{"records/%d.json", "proofs/%d.tlog-proof", "disclosures/%d.json"} {
 			known[fmt.Sprintf(form, index)] = true
 		}
+	}
+	for _, who := range b.logs.order[1:] {
+		known["keys/rotation-"+who.id] = true
 	}
 	for of := range b.tokens {
 		for _, name := range []string{"checkpoint", "consistency", of.authority + ".tsr"} {

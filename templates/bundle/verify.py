@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Checks an evidence bundle without Tenure. Needs Python 3.9 and the program `openssl` 3.0, or later; no network.
 Says what it checked and how many, and the first thing that fails; exit code 0 only when everything holds.
-
   --known CHECKPOINT  a checkpoint of this log that you have from elsewhere (a witness, an earlier bundle): the log must hold to it.
 Formats: c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof; RFC 6962 hashing; RFC 3161 tokens.
 """
@@ -11,7 +10,6 @@ from pathlib import Path
 
 SKEW = 300  # seconds by which clocks may differ
 SPKI = bytes.fromhex("302a300506032b6570032100")  # DER in front of the 32 bytes of an Ed25519 public key
-LOG, WITNESS = 1, 4  # key types of signed notes: a log's signature, a witness's timestamped cosignature
 Checkpoint = collections.namedtuple("Checkpoint", "origin size root signers cosigned others")
 
 class Failed(Exception):
@@ -36,7 +34,7 @@ def seconds(text, name):
     return datetime.strptime(found[1] + "+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp() + float(found[2] or 0)
 
 def clock(moment):
-    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 def read_json(data, name):
     def once(pairs):
@@ -56,9 +54,7 @@ def ed25519(key, message, signature, name):  # whether the signature is the key'
                         "-in", f"{folder}/message", "-sigfile", f"{folder}/signature"], name).returncode == 0
 
 # ---- the Merkle tree of RFC 6962 ----
-# At each step up, the hash so far is the left or the right half of its parent: the bits of the index say which, up to the height
-# at which the path reaches the tree's right edge; from there on it is always the right half.
-
+# On the way up the index's bits say whether a hash is the right half of its parent; at the tree's right edge it always is.
 def node(left, right):
     return hashlib.sha256(b"\x01" + left + right).digest()
 
@@ -96,17 +92,17 @@ def read_keys(text, kind, name):  # lines `name+id+base64(type, key)`; answers {
         parts = line.split("+", 2)
         need(len(parts) == 3 and parts[0] and not re.search(r"\s", line), name, f"“{line[:60]}” is not a verifier key")
         data = unbase64(parts[2], name, 33)
-        need(data[0] == kind, name, f"the key of {parts[0]} has type {data[0]}, not {kind}")
-        need(hashlib.sha256(parts[0].encode() + b"\n" + data).hexdigest()[:8] == parts[1], name, f"{parts[1]} is not the key's own id")
+        own = hashlib.sha256(parts[0].encode() + b"\n" + data).hexdigest()[:8]
+        need((data[0], own) == (kind, parts[1]), name, f"{line} is of another kind than {kind}, or {parts[1]} is not its own id")
         keys[parts[0], parts[1]] = data[1:]
     return keys
 
-def read_checkpoint(data, name, log_keys, witness_keys):
-    """A signed checkpoint. At least one log key must have signed; every signature of a known key must hold."""
+def read_note(data, name, log_keys, witness_keys):
+    """A signed note's lines. At least one log key must have signed; every signature of a known key must hold."""
     text = data.decode("utf-8")
     body, empty_line, signatures = text.rpartition("\n\n")
     lines, body = body.split("\n"), body + "\n"
-    need(empty_line and signatures.endswith("\n") and len(lines) >= 3 and all(lines), name, "is not a signed checkpoint")
+    need(empty_line and signatures.endswith("\n") and len(lines) >= 3 and all(lines), name, "is not a signed note")
     signers, cosigned, others = [], [], 0
     for line in signatures[:-1].split("\n"):
         found = re.fullmatch("— ([^ ]+) ([^ ]+)", line)
@@ -119,13 +115,16 @@ def read_checkpoint(data, name, log_keys, witness_keys):
         elif who in witness_keys:
             moment = int.from_bytes(blob[4:12], "big")
             message = f"cosignature/v1\ntime {moment}\n{body}".encode()
-            holds = len(blob) == 76 and ed25519(witness_keys[who], message, blob[12:], name)
-            need(holds, name, f"the cosignature of {who[0]} does not hold")
+            need(len(blob) == 76 and ed25519(witness_keys[who], message, blob[12:], name), name, f"{who[0]}'s cosignature does not hold")
             cosigned.append(moment)
         else:
             others += 1
     need(signers, name, "carries no signature of a key in keys/log.vkey")
-    return Checkpoint(lines[0], number(lines[1], name), unbase64(lines[2], name, 32), signers, cosigned, others)
+    return lines, signers, cosigned, others
+
+def read_checkpoint(data, name, log_keys, witness_keys):
+    lines, *signatures = read_note(data, name, log_keys, witness_keys)
+    return Checkpoint(lines[0], number(lines[1], name), unbase64(lines[2], name, 32), *signatures)
 
 def der(data):  # the elements of a DER sequence's content: [(tag, content), …]
     found, at = [], 0
@@ -138,12 +137,10 @@ def der(data):  # the elements of a DER sequence's content: [(tag, content), …
     return found
 
 def token_time(data, name):
-    """genTime of a TimeStampResp: status, then ContentInfo > SignedData > encapsulated TSTInfo, whose fifth element it is."""
-    content = der(der(der(data)[0][1])[1][1])
-    signed = der(der(content[1][1])[0][1])
-    info = der(der(der(signed[2][1])[1][1])[0][1])
-    text = der(info[0][1])[4][1].decode("ascii")
-    return seconds(re.sub(r"^(....)(..)(..)(..)(..)", r"\1-\2-\3T\4:\5:", text), name)
+    """The time that a TimeStampResp (RFC 3161) states, in seconds."""
+    for place in (0, 1, 1, 0, 2, 1, 0, 0, 4):  # response, ContentInfo, [0], SignedData, encapsulated, [0], octets, TSTInfo, genTime
+        data = der(data)[place][1]
+    return seconds(re.sub(r"^(....)(..)(..)(..)(..)", r"\1-\2-\3T\4:\5:", data.decode("ascii")), name)
 
 def at_pointer(record, pointer):
     for part in pointer.split("/")[1:]:
@@ -183,41 +180,41 @@ class Bundle:
         return f"{len(listed)} files are as SHA256SUMS lists them, and there is no other"
 
     def keys(self):
-        self.log_keys = read_keys(self.read("keys/log.vkey").decode(), LOG, "keys/log.vkey")
-        need(self.log_keys, "keys/log.vkey", "holds no key")
-        self.newest = list(self.log_keys)[-1]
-        inner = base64.b64encode(SPKI + self.log_keys[self.newest]).decode()
-        pem = f"-----BEGIN PUBLIC KEY-----\n{inner}\n-----END PUBLIC KEY-----\n"
+        self.log_keys = read_keys(self.read("keys/log.vkey").decode(), 1, "keys/log.vkey")
+        for place, (who, key) in enumerate(self.log_keys.items()):
+            name, vkey = f"keys/rotation-{who[1]}", "+".join([*who, base64.b64encode(b"\x01" + key).decode()])
+            if place:  # each key but the first was introduced by one before it, and accepts
+                (title, origin, _, new), signers, *_ = read_note(self.read(name), name, self.log_keys, {})
+                holds = (title, origin, new) == ("tenure key rotation", who[0], vkey) and who in signers
+                need(holds and set(signers) & set(list(self.log_keys)[:place]), name, f"does not introduce {vkey} by an older key")
+        pem = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(SPKI + key).decode()}\n-----END PUBLIC KEY-----\n"
         need(self.read("keys/log.pem").decode() == pem, "keys/log.pem", "is not the newest key of keys/log.vkey")
-        self.witness_keys = read_keys(self.read("keys/witnesses.vkey").decode(), WITNESS, "keys/witnesses.vkey")
-        return f"{len(self.log_keys)} log keys and {len(self.witness_keys)} witness keys are well-formed"
+        self.witness_keys = read_keys(self.read("keys/witnesses.vkey").decode(), 4, "keys/witnesses.vkey")
+        return f"{len(self.log_keys)} log keys, each after the first introduced by an older one; {len(self.witness_keys)} witness keys"
 
     def checkpoint(self):
-        self.head_bytes = self.read("checkpoint")
-        self.head = head = read_checkpoint(self.head_bytes, "checkpoint", self.log_keys, self.witness_keys)
-        need(self.newest in head.signers, "checkpoint", "is not signed by the newest log key")
+        self.head = head = read_checkpoint(self.read("checkpoint"), "checkpoint", self.log_keys, self.witness_keys)
         need({origin for origin, _ in self.log_keys} == {head.origin}, "keys/log.vkey", f"a key is not of the log {head.origin}")
         self.bound_by_witnesses(head, "checkpoint")
-        return (f"the checkpoint ({head.origin}, {head.size} records) is signed by {len(head.signers)} log keys, "
-                f"cosigned by {len(head.cosigned)} witnesses; {head.others} signatures of unknown keys left aside")
+        counts = f"{len(head.signers)} signatures of the log, {len(head.cosigned)} of witnesses, {head.others} by unknown keys"
+        return f"the checkpoint of {head.origin} at {head.size} records: {counts}"
 
     def records_and_proofs(self):
-        listed = read_json(self.read("bundle.json"), "bundle.json")
+        head, listed = self.read("checkpoint"), read_json(self.read("bundle.json"), "bundle.json")
         for field, value in (("origin", self.head.origin), ("size", self.head.size)):
             need(str(listed.get(field, value)) == str(value), "bundle.json", f"its {field} is not the checkpoint's")
         indexes = [number(entry["index"] if isinstance(entry, dict) else entry, "bundle.json") for entry in listed["records"]]
-        need(len(set(indexes)) == len(indexes), "bundle.json", "lists a record twice")
         self.records = {}
-        for index in sorted(indexes):
+        for index in sorted(set(indexes)):
             entry, proof = self.read(f"records/{index}.json"), f"proofs/{index}.tlog-proof"
             self.records[index] = read_json(entry, f"records/{index}.json")
             top, _, note = self.read(proof).decode("utf-8").partition("\n\n")
-            found = re.fullmatch(r"c2sp\.org/tlog-proof@v1(?:\nextra [^\n]+)?\nindex (\d+)((?:\n[^\n]+)*)", top)
+            found = re.fullmatch(r"c2sp\.org/tlog-proof@v1(?:\nextra [^\n]+)?\nindex (\d+)((?:\n[A-Za-z0-9+/=]+)*)", top)
             need(found and found[1] == str(index), proof, f"is not the proof of record {index}")
-            need(note.encode() == self.head_bytes, proof, "its checkpoint is not the file “checkpoint”")
+            need(note.encode() == head, proof, "its checkpoint is not the file “checkpoint”")
             root = root_by_inclusion(entry, index, self.head.size, [unbase64(line, proof, 32) for line in found[2].split()])
             need(root == self.head.root, f"records/{index}.json", f"is not in the log as {proof} says: one of the two was altered")
-        return f"{len(indexes)} records are in the log at their places, byte for byte"
+        return f"{len(self.records)} records are in the log at their places, byte for byte"
 
     def disclosures(self):
         opened = 0
@@ -243,8 +240,7 @@ class Bundle:
             place = f"anchors/{size}"
             old = read_checkpoint(self.read(f"{place}/checkpoint"), f"{place}/checkpoint", self.log_keys, self.witness_keys)
             need((old.origin, old.size) == (self.head.origin, size), f"{place}/checkpoint", "is of another log or size")
-            lines = self.read(f"{place}/consistency").decode().split()
-            path = [unbase64(line, f"{place}/consistency", 32) for line in lines]
+            path = [unbase64(line, f"{place}/consistency", 32) for line in self.read(f"{place}/consistency").decode().split()]
             holds = consistent(size, old.root, self.head.size, self.head.root, path)
             need(holds, f"{place}/consistency", f"the log does not continue that of {size} records: it was altered or cut since")
             self.roots[size] = old.root
@@ -253,12 +249,11 @@ class Bundle:
             need(tokens, place, "holds no time-stamp token")
             for name in tokens:
                 authority = name[len(place) + 1:-4]
-                roots, moment = f"tsa/{authority}.pem", token_time(self.read(name), name)
-                need(roots in self.files, roots, "is missing")
+                token, roots, moment = self.read(name), f"tsa/{authority}.pem", token_time(self.read(name), name)
                 said = openssl(["ts", "-verify", "-in", self.folder / name, "-data", self.folder / place / "checkpoint", "-CAfile",
                                 self.folder / roots, "-untrusted", self.folder / roots, "-attime", str(int(moment))], name)
                 need(said.returncode == 0, name, f"does not hold over {place}/checkpoint with {roots}: {said.stderr[-200:]}")
-                self.tokens[size, authority] = (hashlib.sha256(self.read(name)).hexdigest(), moment)
+                self.tokens[size, authority] = (hashlib.sha256(token).hexdigest(), moment)
                 self.at_latest.append((size, moment, name))
         return f"{len(sizes)} anchored checkpoints are beginnings of this log, with {len(self.tokens)} time-stamp tokens over them"
 
@@ -306,7 +301,7 @@ class Bundle:
 
     def accounted(self):
         known = {"README.md", "index.html", "index.xlsx", "SHA256SUMS", "bundle.json", "checkpoint", "verify.py", "verify.go",
-                 "keys/log.vkey", "keys/log.pem", "keys/witnesses.vkey"}
+                 "keys/log.vkey", "keys/log.pem", "keys/witnesses.vkey", *(f"keys/rotation-{who[1]}" for who in list(self.log_keys)[1:])}
         for index in self.records:
             known |= {f"records/{index}.json", f"proofs/{index}.tlog-proof", f"disclosures/{index}.json"}
         for size, authority in self.tokens:
@@ -316,8 +311,6 @@ class Bundle:
         return f"every one of {len(self.files)} files has its place"
 
     def known(self, file):
-        if file is None:
-            return "(not compared with a checkpoint of your own: --known)"
         theirs = read_checkpoint(Path(file).read_bytes(), file, self.log_keys, self.witness_keys)
         need(theirs.origin == self.head.origin, "checkpoint", f"is of {self.head.origin}, yours of {theirs.origin}")
         need(theirs.size <= self.head.size, file, f"has {theirs.size} records: newer than the bundle, or the log's end was cut off")
@@ -326,6 +319,9 @@ class Bundle:
         need(root == theirs.root, file, f"another root at {theirs.size} records: the log was rebuilt, or two logs were shown")
         return f"your checkpoint of {theirs.size} records has the same root"
 
+def say(text):
+    print("".join(character if character.isprintable() else "?" for character in text))  # names and texts may be hostile
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", nargs="?", default=".")
@@ -333,18 +329,19 @@ def main():
     given = options.parse_args()
     bundle = Bundle(given.folder)
     for step in (bundle.sums, bundle.keys, bundle.checkpoint, bundle.records_and_proofs, bundle.disclosures, bundle.anchors,
-                 bundle.heartbeats, bundle.times, bundle.sequence, bundle.accounted, lambda: bundle.known(given.known)):
+                 bundle.heartbeats, bundle.times, bundle.sequence, bundle.accounted, *[lambda: bundle.known(given.known)] * bool(given.known)):
         try:
             said = "ok    " + step()
         except Exception as error:  # whatever a reader trips over in a hostile file is a failure of that file
             said = f"FAIL  {error}" if isinstance(error, Failed) else f"FAIL  {bundle.name}: is not as a bundle has it ({error!r})"
-        print("".join(character if character.isprintable() else "?" for character in said))  # names and texts may be hostile
+        say(said)
         if said.startswith("FAIL"):
             return 1
     print("These keys and roots came with the bundle; compare them with those that you were given:")
     for name in sorted(name for name in bundle.files if name.endswith(".vkey") or name.startswith("tsa/")):
-        data = bundle.read(name)
-        print(data.decode().strip() if name.endswith(".vkey") else f"{name} SHA-256 {hashlib.sha256(data).hexdigest()}")
+        digest = f"{name} SHA-256 {hashlib.sha256(bundle.read(name)).hexdigest()}"
+        for line in bundle.read(name).decode().split() if name.endswith(".vkey") else [digest]:
+            say(line)
     print("All holds.")
     return 0
 

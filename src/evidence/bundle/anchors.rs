@@ -18,7 +18,7 @@ pub(super) async fn beats(conn: &mut PgConnection, log: i32) -> Result<Vec<Beat>
     let rows = sqlx::query!(
         r#"select l.leaf_index, l.record_id, a.size
              from evidence_anchor a join evidence_leaf l on l.record_id = a.record_id and l.log = a.log
-            where a.log = $1 and a.kind = 'timestamp' order by l.leaf_index"#,
+            where a.log = $1 order by l.leaf_index"#,
         log
     )
     .fetch_all(conn)

@@ -21,7 +21,7 @@ use crate::evidence::tree::{self, Hash};
 const SUMS: &str = "SHA256SUMS";
 
 /// Files that may lie in a bundle beside records, disclosures, proofs and anchors.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 9] = [
     "README.md",
     "index.html",
     "index.xlsx",
@@ -31,7 +31,6 @@ const KNOWN: [&str; 10] = [
     "verify.py",
     "verify.go",
     "keys/log.pem",
-    "keys/policy",
 ];
 
 pub(super) fn verify(path: &Path, trust: &Trust) -> Report {

@@ -36,7 +36,7 @@ pub fn all() -> Selection {
 }
 
 /// Runs a program in the bundle; its output where it failed.
-fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
+pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(folder)

@@ -1,7 +1,10 @@
 //! The signed log: sequencing, what a superuser of the database cannot hide, crashes, and third parties' tools.
 
+mod anchors;
 mod bundle;
 mod log;
+mod outside;
+mod tamper;
 
 use std::path::PathBuf;
 
