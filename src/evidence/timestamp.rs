@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use cms::attr::MessageDigest;
 use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
-use cms::signed_data::{SignedData, SignerInfo};
+use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use der::asn1::{Any, AnyRef, BitString, Int, ObjectIdentifier, OctetString, OctetStringRef, Uint, Utf8StringRef};
 use der::{Encode as _, Reader as _, Sequence, SliceReader, Tag, Tagged as _};
 use ring::digest;
@@ -32,6 +32,17 @@ const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 /// The signer's certificate, by SHA-1 (RFC 2634) and by any digest (RFC 5035).
 const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
 const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+/// Signatures that are read: RSA (with and without the digest in its name), ECDSA, Ed25519. Which it is, the key says.
+const SIGNATURES: [ObjectIdentifier; 8] = [
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"),
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"),
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"),
+    ObjectIdentifier::new_unwrap("1.3.101.112"),
+];
 /// id-kp-timeStamping, 1.3.6.1.5.5.7.3.8, as webpki takes it.
 const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
 
@@ -252,6 +263,22 @@ fn signature(signed: &SignedData, signer: &SignerInfo, content: &[u8]) -> Result
         return Err(E::Signature("it is over other content"));
     }
     let certificate = bound(signed, value(SIGNING_CERTIFICATE_V2), value(SIGNING_CERTIFICATE))?;
+    let named = match &signer.sid {
+        SignerIdentifier::IssuerAndSerialNumber(named) => {
+            named.issuer == certificate.tbs_certificate.issuer
+                && named.serial_number == certificate.tbs_certificate.serial_number
+        }
+        // The digest above binds more than a key's identifier could.
+        SignerIdentifier::SubjectKeyIdentifier(_) => true,
+    };
+    if !named {
+        return Err(E::Signature("it names one certificate and binds another"));
+    }
+    if !SIGNATURES.contains(&signer.signature_algorithm.oid)
+        || !signed.digest_algorithms.iter().any(|algorithm| algorithm.oid == signer.digest_alg.oid)
+    {
+        return Err(E::Signature("an algorithm that is not read"));
+    }
     let der = CertificateDer::from(certificate.to_der().map_err(malformed)?);
     let key = EndEntityCert::try_from(&der).map_err(|error| E::Certificate(error.to_string()))?;
     let bytes = attributes.to_der().map_err(malformed)?;
