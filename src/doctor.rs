@@ -9,6 +9,8 @@ use sqlx::PgPool;
 use crate::clock::Clock;
 use crate::config::{Config, TargetConfig, read_secret};
 use crate::connectors::ad::AdConnector;
+use crate::evidence::anchoring::Anchoring;
+use crate::evidence::state;
 use crate::{catalog, db, mail, worker};
 
 /// How one check came out.
@@ -51,6 +53,9 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
         say("worker", workers(&pool).await);
     }
     say("worker key", key(config));
+    for (what, found) in evidence(config, up.then_some(&pool)).await {
+        say(what, found);
+    }
     if config.target.is_empty() {
         say("target systems", Found::Ill("none; add a [[target]]".to_owned()));
     }
@@ -177,6 +182,97 @@ async fn workers(pool: &PgPool) -> Found {
         Ok(count) => Found::Well(format!("{count} at work")),
         Err(error) => Found::Ill(error.to_string()),
     }
+}
+
+/// How far behind its records the log may be, seconds.
+const LAG: i64 = 5;
+
+/// The signer, the published folder, how far behind the log is, and whether those outside answer.
+async fn evidence(config: &Config, pool: Option<&PgPool>) -> Vec<(&'static str, Found)> {
+    let Some(evidence) = &config.evidence else {
+        return vec![(
+            "evidence log",
+            Found::Doubtful("no [evidence] section: records are kept, but nothing is signed".to_owned()),
+        )];
+    };
+    let mut found = Vec::new();
+    match worker::signing(evidence) {
+        None => found.push((
+            "signer",
+            Found::Doubtful("neither signer_dir nor signer_socket: this process does not sign".to_owned()),
+        )),
+        Some((_, line)) => match line.head().await {
+            Ok((head, _)) => found.push(("signer", Found::Well(format!("{} at {} leaves", head.origin, head.size)))),
+            Err(error) => found.push(("signer", Found::Ill(error.to_string()))),
+        },
+    }
+    if evidence.witness.is_empty() {
+        found.push((
+            "witness",
+            Found::Doubtful(
+                "none: whoever holds the log's key could rewrite it unseen; see docs/witness.md".to_owned(),
+            ),
+        ));
+    }
+    if evidence.timestamp_authority.is_empty() {
+        found.push((
+            "timestamps",
+            Found::Doubtful("no authority: nobody outside says when a record was there".to_owned()),
+        ));
+    }
+    if let Err(error) = Anchoring::new(evidence) {
+        found.push(("evidence log", Found::Ill(error.to_string())));
+    }
+    if let Some(pool) = pool {
+        match log_state(pool, &evidence.log_dir).await {
+            Ok(more) => found.extend(more),
+            Err(error) => found.push(("evidence log", Found::Ill(error.to_string()))),
+        }
+    }
+    found
+}
+
+async fn log_state(pool: &PgPool, published: &Path) -> Result<Vec<(&'static str, Found)>, sqlx::Error> {
+    let mut conn = pool.acquire().await?;
+    let logs = state::logs(&mut conn).await?;
+    let Some(log) = logs.first() else {
+        return Ok(vec![("evidence log", Found::Doubtful("not begun; the worker begins it".to_owned()))]);
+    };
+    let mut found = Vec::new();
+    let waiting = state::waiting(&mut conn).await?;
+    let lag = waiting.oldest.map_or(0, |oldest| (Clock::System.now() - oldest).num_seconds());
+    found.push((
+        "evidence log",
+        match &log.trouble {
+            Some(trouble) => Found::Ill(trouble.clone()),
+            None if lag > LAG => {
+                Found::Ill(format!("{} records wait, the oldest for {lag} s: does the worker run?", waiting.records))
+            }
+            None => Found::Well(format!("{} at {} leaves, {lag} s behind", log.origin, log.size)),
+        },
+    ));
+    match state::published(&crate::evidence::log::folder(published, log.id)) {
+        Ok((checkpoint, _)) if checkpoint.size >= log.size => {
+            found.push(("published log", Found::Well(published.display().to_string())))
+        }
+        Ok((checkpoint, _)) => found.push((
+            "published log",
+            Found::Ill(format!("it has {} leaves and {} were signed", checkpoint.size, log.size)),
+        )),
+        Err(error) => found.push(("published log", Found::Ill(error.to_string()))),
+    }
+    for party in state::outside(&mut conn, log.id).await? {
+        let what = if party.kind == "timestamp" { "timestamps" } else { "witness" };
+        found.push((
+            what,
+            match (party.trouble, party.at) {
+                (Some(trouble), _) => Found::Ill(format!("{}: {trouble}", party.name)),
+                (None, Some(at)) => Found::Well(format!("{} at {at}", party.name)),
+                (None, None) => Found::Doubtful(format!("{} was not asked yet", party.name)),
+            },
+        ));
+    }
+    Ok(found)
 }
 
 fn key(config: &Config) -> Found {

@@ -18,6 +18,7 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};
 use crate::evidence::By;
+use crate::evidence::signer::{Keeper, SignError};
 use crate::target::{Connector, SystemKey};
 use crate::{connectors, grants, mirror, people};
 
@@ -76,6 +77,7 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
         anyhow::anyhow!("people.csv: {}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })?;
     sign_ins(pool, config, &clock, &by, folder).await?;
+    log_key(config)?;
     let connector = connectors::ad::AdConnector::new(settings(directory));
     let swept = sweep(pool, &connector, &clock).await?;
     let groups = catalogue(pool, &clock, &by, folder, directory).await?;
@@ -83,6 +85,18 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
     Ok(format!(
         "People: {imported}. Directory: {swept} objects seen. Catalogue: {groups} groups. Access found: {held} new grants."
     ))
+}
+
+/// The demo makes its own key for the evidence log; a site does so with `tenure evidence keygen`.
+fn log_key(config: &Config) -> anyhow::Result<()> {
+    let Some(folder) = config.evidence.as_ref().and_then(|evidence| evidence.signer_dir.as_ref()) else {
+        return Ok(());
+    };
+    let keeper = Keeper::new(folder);
+    if matches!(keeper.head(), Err(SignError::NoKey(_))) {
+        keeper.make("demo.example.com/evidence/1")?;
+    }
+    Ok(())
 }
 
 fn settings(ad: &AdTargetConfig) -> connectors::ad::AdSettings {

@@ -73,6 +73,8 @@ lab_places() {
     esac
     LAB_DATABASE_PORT=15432
     LAB_MAIL_PORT=2525
+    LAB_STAMP_PORT=3161
+    LAB_WITNESS_PORT=8090
     LAB_DATA=$ROOT/.lab/$LAB
     # The address is in certificates and settings: data that exist keep theirs.
     if [ -s "$LAB_DATA/address" ]; then read -r LAB_ADDRESS <"$LAB_DATA/address"; else LAB_ADDRESS=${TENURE_LAB_ADDRESS:-$LAB_ADDRESS}; fi
@@ -94,7 +96,7 @@ lab_make_place() {
         ln -sfn "$place" "$LAB_DATA"
     fi
     install -d -m 700 "$LAB_DATA/secrets"
-    install -d -m 755 "$LAB_DATA/mail"
+    install -d -m 755 "$LAB_DATA/mail" "$LAB_DATA/evidence"
     lab_give_back
 }
 
@@ -106,7 +108,7 @@ lab_prune() {
         read -r clone <"$place/clone"
         name=${place##*/tenure-lab-}
         [ "$(readlink -f "$clone/.lab/${name%.*}" 2>/dev/null)" = "$place" ] && continue
-        if running "$place/directory.pid" || running "$place/mail.pid" || [ -f "$place/postgres/postmaster.pid" ]; then continue; fi
+        if running "$place/directory.pid" || running "$place/mail.pid" || running "$place/timestamps.pid" || running "$place/witness.pid" || [ -f "$place/postgres/postmaster.pid" ]; then continue; fi
         rm -rf "$place"
     done
 }
@@ -115,7 +117,7 @@ lab_prune() {
 lab_give_back() {
     [ -n "${SUDO_UID:-}" ] || return 0
     chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/.lab" "$LAB_DATA"
-    chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$LAB_DATA/secrets" "$LAB_DATA/mail"
+    chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$LAB_DATA/secrets" "$LAB_DATA/mail" "$LAB_DATA/evidence"
     [ ! -e "$LAB_DATA/tenure.toml" ] || chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$LAB_DATA/tenure.toml"
 }
 
@@ -155,6 +157,15 @@ base_dn = "$DIRECTORY_BASE"
 url = "smtp://$LAB_ADDRESS:$LAB_MAIL_PORT"
 from = "Tenure <tenure@example.com>"
 
+[evidence]
+log_dir = "$LAB_PLACE/evidence/log"
+signer_dir = "$LAB_PLACE/evidence/signer"
+
+[[evidence.timestamp_authority]]
+name = "lab"
+url = "http://$LAB_ADDRESS:$LAB_STAMP_PORT"
+roots_file = "$LAB_PLACE/timestamps/tsa.pem"
+$(witness_config)
 [telemetry]
 format = "text"
 # Without a line per page, so that the address stays in sight.

@@ -3,6 +3,8 @@
 LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd procps"
 BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git"
 BROWSER_PACKAGES="chromium chromium-driver"
+# What an auditor checks a bundle with: the tests do the same.
+AUDITOR_PACKAGES="golang-go python3 openssl"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
@@ -16,7 +18,8 @@ missing_packages() {
         samba-ad-dc | samba-ad-provision)
             # One package in Debian 12, several in other releases.
             [ -z "$(apt-cache search --names-only "^$package\$" 2>/dev/null)" ] && have_indexes && continue ;;
-        gcc | pkg-config | curl | git | openssl) command -v "$package" >/dev/null && continue ;;
+        golang-go) command -v go >/dev/null && continue ;;
+        gcc | pkg-config | curl | git | openssl | python3) command -v "$package" >/dev/null && continue ;;
         procps) command -v ps >/dev/null && continue ;;
         chromium) command -v chromium google-chrome >/dev/null && continue ;;
         chromium-driver) command -v chromedriver >/dev/null && continue ;;

@@ -289,6 +289,9 @@ async fn vouched(
     )
     .execute(pool)
     .await?;
+    let seconds = u32::try_from(at.timestamp()).unwrap_or(u32::MAX);
+    metrics::gauge!("tenure_evidence_anchored_at_seconds", "kind" => kind.to_owned(), "by" => name.to_owned())
+        .set(seconds);
     Ok(())
 }
 

@@ -74,7 +74,8 @@ impl Keeper {
         move |source| SignError::Io { path, source }
     }
 
-    /// Makes the key of a new log and its head, the checkpoint of a log without leaves. Nothing is overwritten.
+    /// Makes the key of a new log, its public half beside it, and its head, the checkpoint of a log without leaves. No key
+    /// is overwritten.
     ///
     /// # Errors
     /// Where a key is there already, or the disk refuses.
@@ -85,6 +86,8 @@ impl Keeper {
         let text = Checkpoint::empty(origin).to_string();
         let head = Note { signatures: vec![key.sign(&text)], text };
         write_whole(&self.folder.join("head"), head.to_string().as_bytes()).map_err(self.io("head"))?;
+        let public = format!("{}\n", key.verifier());
+        write_whole(&self.folder.join("log.vkey"), public.as_bytes()).map_err(self.io("log.vkey"))?;
         Ok(key.verifier().clone())
     }
 
@@ -182,6 +185,8 @@ impl Keeper {
         let head = Note { signatures: vec![old.sign(&note.text), new.sign(&note.text)], text: note.text };
         write_whole(&self.folder.join("head"), head.to_string().as_bytes()).map_err(self.io("head"))?;
         fs::rename(self.folder.join("key.new"), self.folder.join("key")).map_err(self.io("key"))?;
+        let public = format!("{}\n{}\n", old.verifier(), new.verifier());
+        write_whole(&self.folder.join("log.vkey"), public.as_bytes()).map_err(self.io("log.vkey"))?;
         Ok((new.verifier().clone(), statement))
     }
 
