@@ -81,6 +81,7 @@ pub enum Operation {
     SeeHolders,
     SeeSettings,
     SeeHistory,
+    TakeReport,
     SeeAdoption,
     LinkAccount,
     SeeOutbox,
@@ -131,6 +132,7 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::SeeHolders,         [NO,       NO,      OWNED,   ANY,     ANY,     ANY,     ANY,     ANY,     NO ]),
     (O::SeeSettings,        [NO,       NO,      NO,      ANY,     ANY,     ANY,     ANY,     ANY,     NO ]),
     (O::SeeHistory,         [NO,       NO,      NO,      NO,      NO,      ANY,     ANY,     ANY,     NO ]),
+    (O::TakeReport,         [NO,       NO,      NO,      NO,      NO,      ANY,     ANY,     ANY,     ANY]),
     (O::SeeAdoption,        [NO,       NO,      NO,      NO,      ANY,     NO,      ANY,     ANY,     NO ]),
     (O::LinkAccount,        [NO,       NO,      NO,      NO,      OTHERS,  NO,      NO,      OTHERS,  ANY]),
     (O::SeeOutbox,          [NO,       NO,      NO,      NO,      ANY,     NO,      ANY,     ANY,     NO ]),
@@ -191,7 +193,7 @@ impl Operation {
         !self.reaches(roles).is_empty()
     }
 
-    /// Changes nothing, so the session's row need not be held while it is done.
+    /// Changes nothing, so the session's row need not be held while it is done. Taking a report only leaves its record.
     pub fn reads(self) -> bool {
         matches!(
             self,
@@ -205,6 +207,7 @@ impl Operation {
                 | O::SeeHolders
                 | O::SeeSettings
                 | O::SeeHistory
+                | O::TakeReport
                 | O::SeeAdoption
                 | O::SeeOutbox
                 | O::SeeSystem

@@ -114,6 +114,8 @@ pub mod op {
         SeeHolders => SeeHolders;
         SeeSettings => SeeSettings;
         SeeHistory => SeeHistory;
+        /// Taking records away, as a bundle.
+        TakeReport => TakeReport;
         SeeAdoption => SeeAdoption;
         /// Saying whose an account is; the object is that person, None to say "nobody's".
         LinkAccount => LinkAccount;

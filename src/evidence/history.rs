@@ -162,6 +162,17 @@ pub async fn ids(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Result
     query.build_query_scalar().fetch_all(conn).await
 }
 
+/// How many records match, counted up to `most`.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn count(conn: &mut PgConnection, filter: &Filter, most: i64) -> Result<i64, sqlx::Error> {
+    let mut query = QueryBuilder::new("select count(*) from (select from evidence_record r where true");
+    narrow(&mut query, filter);
+    query.push(" limit ").push_bind(most).push(") as counted");
+    query.build_query_scalar().fetch_one(conn).await
+}
+
 /// The requests that these records are about.
 ///
 /// # Errors

@@ -127,6 +127,31 @@ pub async fn anchors(conn: &mut PgConnection, log: i32, limit: i64) -> Result<Ve
     Ok(anchor.collect())
 }
 
+/// The first timestamp of each authority over a state of the log that holds this place.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn stamps(conn: &mut PgConnection, place: Place) -> Result<Vec<Anchor>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select distinct on (authority) size, authority, at, digest, record_id from evidence_anchor
+          where log = $1 and size > $2 order by authority, size, made_at",
+        place.log,
+        place.index.cast_signed()
+    )
+    .fetch_all(conn)
+    .await?;
+    let anchor = rows.into_iter().map(|row| Anchor {
+        log: place.log,
+        size: row.size.cast_unsigned(),
+        kind: "timestamp".to_owned(),
+        authority: row.authority,
+        at: row.at,
+        digest: row.digest,
+        record: Some(row.record_id),
+    });
+    Ok(anchor.collect())
+}
+
 /// How a witness or an authority stands.
 #[derive(Debug, Clone)]
 pub struct Outside {
@@ -207,14 +232,16 @@ pub fn prove(folder: &Folder, (checkpoint, note): &(Checkpoint, Note), index: u6
     Ok(Proof { index, path, note: note.clone() })
 }
 
-/// A record's proof at the newest published checkpoint; None where that does not reach it yet.
+/// A record's proof at the newest published checkpoint, the cosigned one where that reaches it; None where neither does yet.
 ///
 /// # Errors
 /// Where the published log cannot be read.
 pub fn proof(published_dir: &Path, place: Place) -> Result<Option<Proof>, LogError> {
     let folder = log::folder(published_dir, place.log);
-    let newest = published(&folder)?;
-    if newest.0.size <= place.index { Ok(None) } else { Ok(Some(prove(&folder, &newest, place.index)?)) }
+    let reaches = |at: &(Checkpoint, Note)| at.0.size > place.index;
+    let cosigned = read_note(&folder.0.join("checkpoint.cosigned")).ok().filter(reaches);
+    let newest = cosigned.map_or_else(|| published(&folder), Ok)?;
+    if reaches(&newest) { Ok(Some(prove(&folder, &newest, place.index)?)) } else { Ok(None) }
 }
 
 /// The public keys beside the log: the log's own, oldest first, and the witnesses'.

@@ -1,24 +1,21 @@
-//! The change history for auditors, and one record of it.
+//! The change history for auditors: what is looked for, and the list of what was found.
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum_extra::extract::Query;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
-use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::requests::links;
 use super::view::forms::Choice;
-use super::view::history::{HistoryFilter, HistoryPage, HistoryRow, RecordPage};
-use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link, Pager, When};
-use super::view::plan::{ChangeView, ItemView, Mark, PlanView, StepView};
+use super::view::history::{HistoryFilter, HistoryPage, HistoryRow};
+use super::view::parts::{Badge, Empty, Pager, When};
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
-use super::{AppState, Error, Fields, cursor, words};
+use super::{AppState, Error, Fields, cursor, record, words};
 use crate::access::{Object, op, permit, sign_in};
 use crate::evidence::history::{self, Entry, Filter};
 use crate::ids::RequestNumber;
@@ -145,13 +142,17 @@ async fn actors(conn: &mut PgConnection, chosen: &str) -> Result<Vec<Choice>, Er
 }
 
 /// Rows, with people named where a record's subject is a person.
-async fn rows(conn: &mut PgConnection, me: &SignedIn, entries: &[Entry]) -> Result<Vec<HistoryRow>, Error> {
+pub async fn rows(conn: &mut PgConnection, me: &SignedIn, entries: &[Entry]) -> Result<Vec<HistoryRow>, Error> {
     let person = |entry: &Entry| entry.subject.strip_prefix("person:").and_then(|id| id.parse::<Uuid>().ok());
     let ids: Vec<Uuid> = entries.iter().filter_map(person).collect();
-    let found = sqlx::query!("select id, display_name from person where id = any($1)", &ids).fetch_all(conn).await?;
+    let found =
+        sqlx::query!("select id, display_name from person where id = any($1)", &ids).fetch_all(&mut *conn).await?;
     let names: HashMap<Uuid, String> = found.into_iter().map(|row| (row.id, row.display_name)).collect();
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+    let mut badges = record::badges(conn, &ids).await?;
     let rows = entries.iter().map(|entry| {
         let mut row = row(me, entry);
+        row.proof = badges.remove(&entry.id).unwrap_or(row.proof);
         if row.object == subject(&entry.subject)
             && let Some(name) = person(entry).and_then(|id| names.get(&id))
         {
@@ -181,11 +182,12 @@ fn row(me: &SignedIn, entry: &Entry) -> HistoryRow {
         object_detail: detail.join(" · "),
         by: by(entry),
         by_detail: entry.on_behalf_of_name.as_ref().map_or(String::new(), |name| format!("for {name}")),
-        proof: Badge::info("recorded"),
+        proof: Badge::quiet("recorded"),
     }
 }
 
-fn by(entry: &Entry) -> String {
+/// Who, as lists say it.
+pub fn by(entry: &Entry) -> String {
     entry.actor_name.clone().unwrap_or_else(|| entry.via.trim_start_matches("routine:").to_owned())
 }
 
@@ -198,176 +200,4 @@ fn subject(subject: &str) -> String {
         Some((kind, id)) => format!("{kind} {id}"),
         None => subject.replace('_', " "),
     }
-}
-
-/// `GET /history/{record}`
-pub async fn record(State(state): State<AppState>, Path(id): Path<Uuid>, me: SignedIn) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    permit::<op::SeeHistory>(&mut conn, &me.actor(), Object::None).await?;
-    let entry = history::find(&mut conn, id).await?.ok_or_else(Error::not_found)?;
-    discreet(&mut conn, &entry).await?;
-    let (before, after) = neighbours(&mut conn, &entry).await?;
-    let row = rows(&mut conn, &me, std::slice::from_ref(&entry)).await?.pop().ok_or_else(Error::not_found)?;
-    let to = |id: Uuid| format!("/history/{id}");
-    let page = RecordPage {
-        crumbs: vec![Crumb::to("Change history", "/history"), Crumb::here(row.what.clone())],
-        title: sentence_case(&row.what),
-        summary: [row.object.clone(), row.object_detail.clone(), row.when.exact.clone()]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" · "),
-        proof: Badge::info("recorded"),
-        change: change(&entry, &row.object),
-        facts: facts(&entry),
-        proof_facts: Facts(vec![
-            Fact::code("Record", entry.id.to_string()),
-            Fact::code("Subject", &entry.subject),
-            Fact::code("Place in its sequence", entry.seq.to_string()),
-            Fact::code("Shape", format!("version {}", entry.text("/v"))),
-        ]),
-        related: related(&mut conn, &me, &entry).await?,
-        canonical: String::from_utf8_lossy(&entry.canonical).into_owned(),
-        canonical_hash: hex::encode(Sha256::digest(&entry.canonical)),
-        withheld: String::new(),
-        pager: Pager::by_order(before.map(to), after.map(to), format!("{} of {}", entry.seq, entry.subject)),
-        shell: me.shell(&state, &mut conn, "Record", Nav::History).await?,
-    };
-    viewer::page(&page)
-}
-
-fn sentence_case(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
-}
-
-/// A record about a restricted request that is still open is not shown, not even by its address.
-async fn discreet(conn: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
-    let hidden = sqlx::query_scalar!(
-        r#"select exists (select from request where number = $1 and restricted and settled_at is null) as "hidden!""#,
-        entry.request
-    )
-    .fetch_one(conn)
-    .await?;
-    if hidden { Err(Error::not_found()) } else { Ok(()) }
-}
-
-/// The records before and after in the subject's own sequence.
-async fn neighbours(conn: &mut PgConnection, entry: &Entry) -> Result<(Option<Uuid>, Option<Uuid>), Error> {
-    let row = sqlx::query!(
-        "select (select id from evidence_record where subject = $1 and seq = $2::bigint - 1) as before,
-                (select id from evidence_record where subject = $1 and seq = $2::bigint + 1) as after",
-        entry.subject,
-        entry.seq
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok((row.before, row.after))
-}
-
-/// Before and after, where the record holds sightings.
-pub fn change(entry: &Entry, title: &str) -> Option<PlanView> {
-    let seen = |part: &str| entry.record.get(part).and_then(Json::as_object);
-    let (before, after) = (seen("before"), seen("after"));
-    if before.is_none() && after.is_none() {
-        return None;
-    }
-    let mut names: Vec<&String> = before.into_iter().chain(after).flat_map(|state| state.keys()).collect();
-    names.sort();
-    names.dedup();
-    let value = |state: Option<&serde_json::Map<String, Json>>, name: &str| {
-        state.and_then(|state| state.get(name)).and_then(text)
-    };
-    let mut changes = Vec::new();
-    for name in names.into_iter().filter(|name| *name != "present") {
-        let (from, to) = (value(before, name), value(after, name));
-        if from != to {
-            changes.push(ChangeView {
-                attribute_words: words::attribute(name).to_owned(),
-                raw_name: name.clone(),
-                from,
-                to,
-            });
-        }
-    }
-    let present = |state: Option<&serde_json::Map<String, Json>>| {
-        state.and_then(|state| state.get("present")).and_then(Json::as_bool)
-    };
-    let mark = match (present(before), present(after)) {
-        (Some(false), Some(true)) => Mark::Added,
-        (Some(true), Some(false)) => Mark::Removed,
-        _ if changes.is_empty() => Mark::Kept,
-        _ => Mark::Changed,
-    };
-    let kind = entry.kind.as_deref().map_or("record", words::step_kind);
-    let step = StepView {
-        changes,
-        ..StepView::new(mark, title, kind, &entry.system.as_deref().map(words::system).unwrap_or_default())
-    };
-    let title = "Before and after".to_owned();
-    Some(PlanView {
-        title,
-        aside: "as seen by the connector".to_owned(),
-        ..PlanView::new(vec![ItemView::bare(vec![step])])
-    })
-}
-
-/// A value of a record in words; what was erased stays a commitment and says so.
-fn text(value: &Json) -> Option<String> {
-    match value {
-        Json::Null => None,
-        Json::Bool(true) => Some("yes".to_owned()),
-        Json::Bool(false) => Some("no".to_owned()),
-        Json::String(text) => Some(text.clone()),
-        Json::Array(values) => Some(values.iter().filter_map(text).collect::<Vec<_>>().join(", ")),
-        Json::Object(object) if object.contains_key("hmac") => Some("erased; its commitment stands".to_owned()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn facts(entry: &Entry) -> Facts {
-    let mut facts = vec![Fact::new("By", by(entry))];
-    let mut add = |term: &str, value: String, code: bool| {
-        if !value.is_empty() {
-            facts.push(if code { Fact::code(term, value) } else { Fact::new(term, value) });
-        }
-    };
-    add("In the place of", entry.on_behalf_of_name.clone().unwrap_or_default(), false);
-    add("Via", entry.via.clone(), false);
-    add("Network address", entry.text("/actor/address"), true);
-    add("Session or token", entry.text("/actor/session"), true);
-    add("Reason", entry.text("/reason"), false);
-    add("Server", entry.text("/target/server"), true);
-    add("Object", entry.object.clone().unwrap_or_default(), true);
-    add("Attempt", entry.attempt.map_or(String::new(), |attempt| attempt.to_string()), false);
-    add("Plan’s digest", entry.text("/plan_digest"), true);
-    add("Change ids of the target", entry.record.get("native").map_or(String::new(), Json::to_string), true);
-    for (name, value) in entry.record.get("detail").and_then(Json::as_object).into_iter().flatten() {
-        if name != "label" {
-            add(&sentence_case(&name.replace(['_', '.'], " ")), text(value).unwrap_or_default(), false);
-        }
-    }
-    if let Some(number) = entry.request {
-        facts.push(Fact::new("Request", RequestNumber(number).to_string()).href(format!("/requests/{number}")));
-    }
-    Facts(facts)
-}
-
-/// Records of the same step, and the decisions of the same item.
-async fn related(conn: &mut PgConnection, me: &SignedIn, entry: &Entry) -> Result<Vec<(When, Link)>, Error> {
-    let Some(request) = entry.request else { return Ok(Vec::new()) };
-    let mut related = Vec::new();
-    for other in history::timeline(conn, request).await? {
-        let same_step = entry.step.is_some() && other.step == entry.step;
-        let decision = other.action.starts_with("approval.") && entry.item.is_some() && other.item == entry.item;
-        if other.id != entry.id && (same_step || decision || other.action == "request.submitted") {
-            let words = format!("{} · {}", sentence_case(&other.action.replace(['.', '_'], " ")), by(&other));
-            related.push((
-                When::clock(other.at, me.now, me.live.zone),
-                Link::new(words, format!("/history/{}", other.id)),
-            ));
-        }
-    }
-    related.truncate(30);
-    Ok(related)
 }

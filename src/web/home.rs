@@ -155,6 +155,7 @@ fn asks(me: &SignedIn) -> Vec<Link> {
 fn places(me: &SignedIn) -> Vec<Link> {
     let places = [
         (Operation::SeeHistory, "Change history", "/history"),
+        (Operation::SeeHistory, "Evidence log", "/evidence"),
         (Operation::SeeAdoption, "Accounts without a person", "/adoption"),
         (Operation::SeeSettings, "Settings", "/settings"),
         (Operation::SeeOutbox, "Mail", "/outbox"),

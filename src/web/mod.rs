@@ -13,6 +13,7 @@ mod catalogue;
 mod cursor;
 mod drafts;
 mod errors;
+mod evidence;
 mod fields;
 mod guard;
 mod health;
@@ -25,6 +26,7 @@ mod operations;
 mod people;
 mod plans;
 mod queue;
+mod record;
 mod requests;
 mod secrets;
 mod server;
@@ -183,8 +185,12 @@ fn looking() -> Router<AppState> {
         .route("/catalogue/{id}", get(catalogue::entitlement))
         .route("/settings", get(settings::settings))
         .route("/settings/{kind}", get(settings::setting))
+        .route("/evidence", get(evidence::page))
         .route("/history", get(history::page))
-        .route("/history/{record}", get(history::record))
+        .route("/history/{record}", get(record::page))
+        .route("/history/{record}/bytes", get(record::bytes))
+        .route("/history/{record}/proof", get(record::proof))
+        .route("/history/{record}/disclosures", get(record::disclosures))
         .route("/adoption", get(adoption::page))
         .route("/adoption/{account}", get(adoption::account).post(adoption::link))
         .route("/outbox", get(operations::outbox))

@@ -285,7 +285,7 @@ async fn past(conn: &mut PgConnection, me: &SignedIn, accounts: &[look::Account]
             ..history::Filter::default()
         };
         for entry in history::list(conn, &filter, 5).await? {
-            let Some(plan) = super::history::change(&entry, &account.display_name) else { continue };
+            let Some(plan) = super::record::change(&entry, &account.display_name) else { continue };
             let link = match entry.request {
                 Some(number) => Link::new(format!("REQ-{number:06}"), format!("/requests/{number}")),
                 None => Link::new(words::system(&account.system), "/history"),

@@ -208,8 +208,9 @@ fn header_viewer(viewer: &Viewer, counts: &status::Waiting) -> view::Viewer {
     add(may(Operation::SearchPeople), NavItem::new(Nav::People));
     add(may(Operation::SeeCatalogue), NavItem::new(Nav::Catalogue));
     add(may(Operation::SeeHistory), NavItem::new(Nav::History));
+    add(may(Operation::SeeHistory), NavItem::new(Nav::Evidence));
     add(may(Operation::SeeAdoption), NavItem::new(Nav::Adoption));
-    // The desk finds settings from the catalogue, and everybody mail from the system's page: eight entries fit a line.
+    // The desk finds settings from the catalogue, and everybody mail from the system's page: nine entries fit a line.
     add(may(Operation::SeeSettings) && !may(Operation::SeeQueue), NavItem::new(Nav::Settings));
     add(may(Operation::SeeSystem), NavItem::new(Nav::System));
     view::Viewer {

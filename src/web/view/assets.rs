@@ -28,6 +28,7 @@ static ALL: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     files![
         "tenure.css" => "text/css; charset=utf-8",
         "tenure.js" => "text/javascript; charset=utf-8",
+        "verify.js" => "text/javascript; charset=utf-8",
         "htmx.min.js" => "text/javascript; charset=utf-8",
         "icons.svg" => "image/svg+xml",
         "logo.svg" => "image/svg+xml",
@@ -43,12 +44,14 @@ fn made(name: &'static str, content_type: &'static str, bytes: &'static [u8]) ->
     Asset { name, content_type, bytes, version }
 }
 
-/// A stylesheet without comments, and without blanks where they mean nothing: after `{ } ; , : >` and before `{ } >`. Text
-/// in quotes stays as it is. So the file can be written for people and is still small.
+/// A stylesheet without comments, and without blanks where they mean nothing: after `{ } ; , : >` and before `{ } >`, and
+/// around `+` outside of brackets, where it joins selectors and adds nothing up. Text in quotes stays as it is. So the file
+/// can be written for people and is still small.
 fn squeezed(css: &[u8]) -> Vec<u8> {
     let css = String::from_utf8_lossy(css);
     let mut out = String::with_capacity(css.len());
     let mut quoted = None;
+    let mut brackets = 0;
     let mut rest = css.chars().peekable();
     while let Some(c) = rest.next() {
         match quoted {
@@ -67,12 +70,14 @@ fn squeezed(css: &[u8]) -> Vec<u8> {
                 }
             }
             None if c.is_whitespace() => {
+                let joined = brackets == 0 && (out.ends_with('+') || rest.peek() == Some(&'+'));
                 let needed = !out.is_empty() && !out.ends_with(['{', '}', ';', ',', ':', '>', ' ']);
-                if needed && !matches!(rest.peek(), Some('{' | '}' | '>')) {
+                if needed && !joined && !matches!(rest.peek(), Some('{' | '}' | '>')) {
                     out.push(' ');
                 }
             }
             None => {
+                brackets += i32::from(c == '(') - i32::from(c == ')');
                 quoted = matches!(c, '"' | '\'').then_some(c);
                 out.push(c);
             }

@@ -11,6 +11,8 @@ use super::shell::Shell;
 pub enum Wrong {
     /// 404.
     NotFound,
+    /// 404: it will be there in a moment, such as the proof of a record that was written just now.
+    NotYet,
     /// 403, only for pages whose existence is no secret: the viewer's role does not use it.
     NotForYou,
     /// 403: the form's token was missing or old (signed out meanwhile, page open for long).
@@ -35,7 +37,7 @@ impl Wrong {
     /// The status code.
     pub fn status(self) -> u16 {
         match self {
-            Self::NotFound => 404,
+            Self::NotFound | Self::NotYet => 404,
             Self::NotForYou | Self::StaleForm => 403,
             Self::Conflict => 409,
             Self::Senseless => 422,
@@ -49,6 +51,7 @@ impl Wrong {
     fn happened(self) -> &'static str {
         match self {
             Self::NotFound => "There is nothing here",
+            Self::NotYet => "This is not there yet",
             Self::NotForYou => "This is not part of your role",
             Self::StaleForm => "This form was open for too long",
             Self::Conflict => "Somebody was faster",
@@ -64,6 +67,7 @@ impl Wrong {
     fn kept(self) -> &'static str {
         match self {
             Self::NotFound => "It may have been moved, or it is not yours to see.",
+            Self::NotYet => "What it is about is kept, and nothing was changed.",
             Self::NotForYou => "Nothing was changed.",
             Self::StaleForm => "Nothing was changed. Your session may have ended meanwhile.",
             Self::Conflict => "What you sent was not carried out, and nothing else was changed.",
@@ -78,6 +82,7 @@ impl Wrong {
     fn mend(self) -> &'static str {
         match self {
             Self::NotFound => "Search for it above, or begin at home.",
+            Self::NotYet => "Load this page again in a few seconds.",
             Self::NotForYou => "If you need it for your work, ask an administrator for the role.",
             Self::StaleForm => "Go back, load the page again and send it once more; sign in again if asked.",
             Self::Conflict => "Go back and look at how it stands now.",

@@ -71,6 +71,31 @@ pub struct HistoryPage {
     pub empty: Empty,
 }
 
+/// What `static/verify.js` is told, and what to run without it.
+#[derive(Clone, Debug)]
+pub struct VerifyView {
+    /// The log's verifier keys, oldest first, with blanks between.
+    pub keys: String,
+    /// The witnesses'.
+    pub witnesses: String,
+    /// What to run elsewhere.
+    pub commands: Option<Elsewhere>,
+}
+
+/// Commands that check a record's two files with Python's standard library and openssl.
+#[derive(Clone, Debug, Template)]
+#[template(path = "history/elsewhere.txt")]
+pub struct Elsewhere {
+    /// The record's id, of which its files' names are made.
+    pub id: String,
+    /// The key's name, which is the log's origin.
+    pub name: String,
+    /// The verifier key whose signature is looked at.
+    pub key: String,
+    /// The letters that this key's signatures begin with.
+    pub begins: String,
+}
+
 /// `GET /history/{record}`.
 #[derive(Template)]
 #[template(path = "history/record.html")]
@@ -89,8 +114,18 @@ pub struct RecordPage {
     pub change: Option<PlanView>,
     /// Who, on whose behalf, from where, under which session, which setting versions …
     pub facts: Facts,
-    /// Sequence of the subject, schema version, commitment, previous record …
+    /// Place, checkpoint, anchors, subject and number …
     pub proof_facts: Facts,
+    /// What is to be known about how it stands; empty where everything is as it should be.
+    pub standing: String,
+    /// Its id, for addresses.
+    pub id: String,
+    /// There is a proof to download.
+    pub proved: bool,
+    /// What to verify it with; none before it is in the published log.
+    pub verify: Option<VerifyView>,
+    /// Why it cannot be verified from here although it is in the log; empty for nothing.
+    pub cannot_verify: String,
     /// Records that belong with it: intent, decision, request.
     pub related: Vec<(When, Link)>,
     /// The canonical bytes (RFC 8785) as text.

@@ -28,6 +28,7 @@ pub mod catalogue;
 pub mod chooser;
 pub mod draft;
 pub mod errors;
+pub mod evidence;
 pub mod forms;
 pub mod history;
 pub mod home;

@@ -96,6 +96,8 @@ pub enum Nav {
     Catalogue,
     /// `/history`
     History,
+    /// `/evidence`
+    Evidence,
     /// `/adoption`
     Adoption,
     /// `/settings`
@@ -119,6 +121,7 @@ impl Nav {
             Self::People => "People",
             Self::Catalogue => "Catalogue",
             Self::History => "History",
+            Self::Evidence => "Evidence",
             Self::Adoption => "Adoption",
             Self::Settings => "Settings",
             Self::Outbox => "Mail",
@@ -136,6 +139,7 @@ impl Nav {
             Self::People => "/people",
             Self::Catalogue => "/catalogue",
             Self::History => "/history",
+            Self::Evidence => "/evidence",
             Self::Adoption => "/adoption",
             Self::Settings => "/settings",
             Self::Outbox => "/outbox",

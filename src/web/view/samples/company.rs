@@ -55,17 +55,17 @@ pub(super) fn desk() -> Shell {
     shell("Amira Said", "Service desk", Nav::items(&[Home, Queue, Requests, Approvals, People, Catalogue]), true)
 }
 pub(super) fn auditor() -> Shell {
-    use Nav::{Catalogue, History, Home, People, Requests, Settings};
+    use Nav::{Adoption, Catalogue, Evidence, History, Home, People, Requests, Settings, System};
     shell(
         "Helen Okafor",
         "Auditor · read only",
-        Nav::items(&[Home, History, Requests, People, Catalogue, Settings]),
+        Nav::items(&[Home, Requests, People, Catalogue, History, Evidence, Adoption, Settings, System]),
         false,
     )
 }
 pub(super) fn admin() -> Shell {
-    use Nav::{Adoption, Catalogue, History, Home, Outbox, People, Requests, Settings, System};
-    let nav = Nav::items(&[Home, Requests, People, Catalogue, Settings, Adoption, History, Outbox, System]);
+    use Nav::{Adoption, Catalogue, Evidence, History, Home, People, Requests, Settings, System};
+    let nav = Nav::items(&[Home, Requests, People, Catalogue, History, Evidence, Adoption, Settings, System]);
     shell("Ruth Tanaka", "Administrator", nav, false)
 }
 pub(super) fn nobody() -> Shell {
