@@ -4,7 +4,7 @@ LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules
 BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git"
 BROWSER_PACKAGES="chromium chromium-driver"
 # What an auditor checks a bundle with: the tests do the same.
-AUDITOR_PACKAGES="golang-go python3 openssl"
+AUDITOR_PACKAGES="golang-go golang-golang-x-mod-dev python3 openssl"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

@@ -2,6 +2,8 @@
 
 mod anchors;
 mod bundle;
+mod differential;
+mod kill;
 mod log;
 mod outside;
 mod tamper;
