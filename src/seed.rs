@@ -67,10 +67,11 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
     let mut tx = pool.begin().await?;
     for site in csv::Reader::from_path(folder.join("sites.csv")).context("sites.csv")?.deserialize() {
         let site: SiteRow = site.context("sites.csv")?;
-        people::site(&mut tx, &site.code, &site.name, &site.zone, &site.country).await?;
+        let data = people::SiteData { code: &site.code, name: &site.name, zone: &site.zone, country: &site.country };
+        people::site(&mut tx, now, &by, &data).await?;
     }
     let key = SystemKey(directory.key.clone());
-    catalog::target_system(&mut tx, &key, &directory.name, directory.observe_only).await?;
+    catalog::target_system(&mut tx, now, &by, &key, (&directory.name, directory.observe_only)).await?;
     tx.commit().await?;
     let file = fs::File::open(folder.join("people.csv")).context("people.csv")?;
     let imported = people::import(pool, now, &by, file).await?.map_err(|errors| {

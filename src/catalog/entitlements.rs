@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
+use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
 use crate::ids::{EntitlementId, PersonId};
 use crate::target::SystemKey;
 
@@ -248,17 +248,31 @@ pub async fn add(
 /// Where the database refuses.
 pub async fn target_system(
     conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
     key: &SystemKey,
-    name: &str,
-    observe_only: bool,
+    (name, observe_only): (&str, bool),
 ) -> Result<(), sqlx::Error> {
+    let subject = format!("system:{}", key.0);
+    evidence::hold(conn, &subject).await?;
+    let mode = if observe_only { "observe_only" } else { "managed" };
+    let before =
+        sqlx::query!("select name, mode from target_system where key = $1", key.0).fetch_optional(&mut *conn).await?;
+    let facts = |name: &str, mode: &str| Facts::default().plain("name", name).plain("mode", mode);
+    let before = before.map(|row| facts(&row.name, &row.mode));
+    let after = facts(name, mode);
+    if before.as_ref() == Some(&after) {
+        return Ok(());
+    }
+    let record = Record { before, after: Some(after), ..Record::new(action::SYSTEM_CHANGED, subject, by.clone()) };
+    append(conn, now, &record).await?;
     sqlx::query!(
         "insert into target_system (key, family, name, mode) values ($1, $2, $3, $4)
          on conflict (key) do update set name = excluded.name, mode = excluded.mode",
         key.0,
         key.family(),
         name,
-        if observe_only { "observe_only" } else { "managed" }
+        mode
     )
     .execute(conn)
     .await?;

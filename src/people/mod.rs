@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use import::{Imported, RowError, import};
 pub use org::{Branch, Reports, manager_of, org, reports_to, team};
-pub use write::{NewPerson, change_expected, expect, set_last_day, set_mail, settle_states, site, withdraw};
+pub use write::{NewPerson, SiteData, change_expected, expect, set_last_day, set_mail, settle_states, site, withdraw};
 
 use crate::evidence::EvidenceError;
 use crate::ids::PersonId;

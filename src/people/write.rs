@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{EmploymentType, PeopleError, fold};
-use crate::evidence::{By, Facts, Record, action, append};
+use crate::evidence::{self, By, Facts, Record, action, append};
 use crate::ids::PersonId;
 use crate::target::Value;
 
@@ -70,23 +70,48 @@ fn field_error(error: sqlx::Error) -> PeopleError {
     PeopleError::Field { field: field.to_owned(), message: message.to_owned() }
 }
 
-/// Makes a site, or brings the one of that code up to date; the zone is an IANA name.
+/// A place of work as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteData<'a> {
+    pub code: &'a str,
+    pub name: &'a str,
+    /// An IANA name.
+    pub zone: &'a str,
+    /// Two letters.
+    pub country: &'a str,
+}
+
+/// Makes a site, or brings the one of that code up to date. One that is as told already is left alone.
 ///
 /// # Errors
 /// A field error where the zone is not one.
 pub async fn site(
     conn: &mut PgConnection,
-    code: &str,
-    name: &str,
-    zone: &str,
-    country: &str,
+    now: DateTime<Utc>,
+    by: &By,
+    site: &SiteData<'_>,
 ) -> Result<(), PeopleError> {
+    let SiteData { code, name, zone, country } = *site;
     if zone.parse::<chrono_tz::Tz>().is_err() {
         return Err(PeopleError::Field {
             field: "zone".to_owned(),
             message: format!("“{zone}” is not a time zone such as Europe/Berlin"),
         });
     }
+    evidence::hold(conn, &format!("site:{code}")).await?;
+    let before =
+        sqlx::query!("select name, zone, country from site where code = $1", code).fetch_optional(&mut *conn).await?;
+    let facts = |name: &str, zone: &str, country: &str| {
+        Facts::default().plain("name", name).plain("zone", zone).plain("country", country)
+    };
+    let before = before.map(|row| facts(&row.name, &row.zone, &row.country));
+    let after = facts(name, zone, country);
+    if before.as_ref() == Some(&after) {
+        return Ok(());
+    }
+    let record =
+        Record { before, after: Some(after), ..Record::new(action::SITE_CHANGED, format!("site:{code}"), by.clone()) };
+    append(conn, now, &record).await.map_err(sqlx::Error::from)?;
     sqlx::query!(
         "insert into site (id, code, name, zone, country) values ($1, $2, $3, $4, $5)
          on conflict (code) do update set name = excluded.name, zone = excluded.zone, country = excluded.country",

@@ -66,7 +66,8 @@ async fn import_company(pool: &PgPool) {
     let mut conn = pool.acquire().await.expect("a connection");
     for site in csv::Reader::from_reader(company("sites.csv").as_slice()).records() {
         let site = site.expect("a line");
-        people::site(&mut conn, &site[0], &site[1], &site[2], &site[3]).await.expect("a site");
+        let data = people::SiteData { code: &site[0], name: &site[1], zone: &site[2], country: &site[3] };
+        people::site(&mut conn, Clock::System.now(), &By::routine("test"), &data).await.expect("a site");
     }
     let file = company("people.csv");
     let imported = people::import(pool, Clock::System.now(), &By::routine("test"), file.as_slice()).await;

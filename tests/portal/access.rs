@@ -12,7 +12,7 @@ const PASSWORD: &str = "correct horse battery";
 async fn with_password(portal: &Portal) -> crate::support::company::Company {
     let company = portal.company().await;
     sqlx::query("delete from sign_in where person = $1").bind(company.manager).execute(&portal.owner).await.unwrap();
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let by = By { via: "command".to_owned(), ..By::default() };
     sign_in::create(&mut conn, portal.clock.now(), &by, company.manager, ("mkeller", PASSWORD)).await.unwrap();
     company
@@ -127,7 +127,7 @@ async fn whoever_left_or_is_disabled_does_not_get_in(options: PgPoolOptions, con
     let company = with_password(&portal).await;
     let inside = portal.browser_of(company.manager).await;
     assert_eq!(inside.get("/me").await.status, StatusCode::OK);
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     sign_in::disable(&mut conn, portal.clock.now(), &By::routine("command"), company.manager).await.unwrap();
     assert_eq!(inside.get("/me").await.status, StatusCode::SEE_OTHER, "open sessions end at once");
     let again = portal.browser().post("/signin", &[("user", "mkeller"), ("password", PASSWORD)]).await;
@@ -142,7 +142,7 @@ async fn a_changed_role_ends_the_sessions(options: PgPoolOptions, connect: PgCon
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
     let browser = portal.browser_of(company.employee).await;
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     roles::give(&mut conn, portal.clock.now(), &By::routine("command"), company.employee, Role::Desk).await.unwrap();
     assert_eq!(browser.get("/me").await.status, StatusCode::SEE_OTHER);
 }
@@ -187,7 +187,7 @@ async fn a_token_is_shown_once_and_can_be_revoked(options: PgPoolOptions, connec
         made.text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect();
     assert_eq!(shown.len(), token::PREFIX.len() + 43, "{shown}");
     assert!(!browser.get("/me").await.text.contains(&shown), "only once");
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let bearer = token::resume(&mut conn, &shown, None).await.unwrap().unwrap();
     assert_eq!((bearer.person, bearer.scopes.len()), (company.anna, 2));
     browser.post(&format!("/me/tokens/{}/revoke", bearer.token.unwrap()), &[]).await;
@@ -198,7 +198,7 @@ async fn a_token_is_shown_once_and_can_be_revoked(options: PgPoolOptions, connec
 async fn tokens_in_other_names_exist_in_the_demo_only(options: PgPoolOptions, connect: PgConnectOptions) {
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let mut demo = portal.config.demo.clone();
     let refused = token::for_demo(&mut conn, portal.clock.now(), &demo, company.anna).await;
     assert!(matches!(refused, Err(token::TokenError::NotTheDemo)));
@@ -226,7 +226,7 @@ async fn somebody_stands_in_from_a_day_until_a_day(options: PgPoolOptions, conne
     let made = browser.post("/me/delegations", &with("Dana Weiss (dweiss)")).await;
     assert_eq!(made.location(), "/me", "{}", made.text);
     assert!(browser.get("/me").await.text.contains("Dana Weiss"));
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let day = |text: &str| text.parse().unwrap();
     use tenure::access::delegation::{delegates_for, stands_for};
     assert_eq!(delegates_for(&mut conn, company.manager, day("2026-11-23")).await.unwrap(), []);
@@ -265,7 +265,7 @@ async fn what_ran_out_is_swept(options: PgPoolOptions, connect: PgConnectOptions
         .execute(&portal.owner)
         .await
         .unwrap();
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     assert_eq!(session::sweep(&mut conn).await.unwrap(), 1);
     assert_eq!(session::sweep(&mut conn).await.unwrap(), 0);
 }

@@ -21,7 +21,7 @@ async fn set(options: PgPoolOptions, connect: PgConnectOptions) -> (Portal, Comp
 
 async fn bearer(portal: &Portal, person: PersonId) -> String {
     let demo = DemoConfig { enabled: true, ..DemoConfig::default() };
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     token::for_demo(&mut conn, portal.clock.now(), &demo, person).await.unwrap()
 }
 

@@ -43,10 +43,10 @@ impl Bench {
         let (request, item) = (RequestId::new(), ItemId::new());
         let person = PersonId::new();
         sqlx::query("insert into person (id, given_name, family_name, display_name, state, source) values ($1, 'A', 'B', 'A B', 'active', 'seed')")
-            .bind(person).execute(&pool).await.unwrap();
+            .bind(person).execute(&owner).await.unwrap();
         sqlx::query("insert into target_system (key, family, name) values ($1, 'ad', 'Test')")
             .bind(SYSTEM)
-            .execute(&pool)
+            .execute(&owner)
             .await
             .unwrap();
         sqlx::query(
@@ -55,12 +55,12 @@ impl Bench {
         )
         .bind(request)
         .bind(person)
-        .execute(&pool)
+        .execute(&owner)
         .await
         .unwrap();
         sqlx::query("insert into item (id, request, ordinal, label, state, digest, basis) values ($1, $2, 1, 'Item', 'approved', 'd', '{}')")
-            .bind(item).bind(request).execute(&pool).await.unwrap();
-        let mut conn = pool.acquire().await.unwrap();
+            .bind(item).bind(request).execute(&owner).await.unwrap();
+        let mut conn = owner.acquire().await.unwrap();
         let steps: Vec<PlannedStep> = steps
             .iter()
             .cloned()
@@ -96,8 +96,9 @@ impl Bench {
         let settled = settle(&mut tx, Clock::System.now(), leased, outcome).await.unwrap();
         if settled == Settled::Superseded {
             tx.rollback().await.unwrap();
-            let mut conn = self.pool.acquire().await.unwrap();
-            superseded(&mut conn, Clock::System.now(), leased).await.unwrap();
+            let mut tx = self.pool.begin().await.unwrap();
+            superseded(&mut tx, Clock::System.now(), leased).await.unwrap();
+            tx.commit().await.unwrap();
         } else {
             tx.commit().await.unwrap();
         }
@@ -111,12 +112,12 @@ impl Bench {
     /// Time passes: leases run out, retries are due.
     async fn later(&self) {
         sqlx::query("update step set lease_until = now() - interval '1 second' where state = 'running'")
-            .execute(&self.pool)
+            .execute(&self.owner)
             .await
             .unwrap();
-        sqlx::query("update busy set lease_until = now() - interval '1 second'").execute(&self.pool).await.unwrap();
+        sqlx::query("update busy set lease_until = now() - interval '1 second'").execute(&self.owner).await.unwrap();
         sqlx::query("update step set due_at = now() where state in ('ready', 'retrying')")
-            .execute(&self.pool)
+            .execute(&self.owner)
             .await
             .unwrap();
     }

@@ -21,7 +21,7 @@ async fn set(options: PgPoolOptions, connect: PgConnectOptions) -> (Portal, Comp
 }
 
 async fn actor(portal: &Portal, person: PersonId) -> Actor {
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let token = session::open(&mut conn, portal.clock.now(), person, &session::From::default()).await.unwrap();
     Actor::Person(session::resume(&mut conn, &token, None).await.unwrap().unwrap().viewer)
 }
@@ -49,7 +49,7 @@ async fn joiner(
 }
 
 async fn deciding(portal: &Portal, number: RequestNumber, item: i32, verdict: Verdict) -> Deciding {
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let request = requests::find(&mut conn, number).await.unwrap().unwrap();
     let items = requests::items(&mut conn, request.id).await.unwrap();
     let digest = items[usize::try_from(item - 1).unwrap()].digest.clone();
@@ -58,7 +58,7 @@ async fn deciding(portal: &Portal, number: RequestNumber, item: i32, verdict: Ve
 
 /// The stored state is the one that the items' states derive.
 async fn agrees(portal: &Portal, number: RequestNumber) {
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let request = requests::find(&mut conn, number).await.unwrap().unwrap();
     let items = requests::items(&mut conn, request.id).await.unwrap();
     let states: Vec<&str> = items.iter().map(|item| item.state.as_str()).collect();
@@ -120,7 +120,7 @@ async fn nobody_decides_about_what_they_asked_for(options: PgPoolOptions, connec
         assert!(decide(&portal.pool, now, &actor, &approve).await.is_err());
     }
     // Nor as somebody's stand-in.
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, '2026-01-01', '2027-01-01')")
         .bind(Uuid::now_v7()).bind(company.manager).bind(company.desk).execute(&mut *conn).await.unwrap();
     let desk = actor(&portal, company.desk).await;
@@ -231,8 +231,8 @@ async fn a_stand_in_decides_and_it_is_said_for_whom(options: PgPoolOptions, conn
     let number = joiner(&portal, company.manager, &[("groups", &company.ledger.to_string())], "n").await.unwrap();
     let today = portal.clock.now().date_naive();
     sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, current_date - 1, current_date + 400)")
-        .bind(Uuid::now_v7()).bind(company.owner).bind(company.employee).execute(&portal.pool).await.unwrap();
-    let mut conn = portal.pool.acquire().await.unwrap();
+        .bind(Uuid::now_v7()).bind(company.owner).bind(company.employee).execute(&portal.owner).await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     assert!(
         !delegation::delegates_for(&mut conn, company.owner, today + chrono::TimeDelta::days(30))
             .await

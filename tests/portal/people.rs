@@ -10,9 +10,12 @@ use crate::support::{monday, pools};
 const HEADER: &str = "employee_number,given_name,family_name,type,department,title,site,manager_employee_number,first_day,last_day,mail,phone,user_name\n";
 
 async fn sites(pool: &PgPool) {
-    let mut conn = pool.acquire().await.unwrap();
-    people::site(&mut conn, "Hamburg", "Hamburg", "Europe/Berlin", "DE").await.unwrap();
-    people::site(&mut conn, "New York", "New York", "America/New_York", "US").await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let by = By { via: "command".to_owned(), ..By::default() };
+    for (code, zone, country) in [("Hamburg", "Europe/Berlin", "DE"), ("New York", "America/New_York", "US")] {
+        people::site(&mut tx, monday(), &by, &people::SiteData { code, name: code, zone, country }).await.unwrap();
+    }
+    tx.commit().await.unwrap();
 }
 
 async fn import(pool: &PgPool, rows: &str) -> Result<Imported, Vec<String>> {
@@ -128,8 +131,9 @@ async fn people_come_and_go_by_the_date_at_their_site(options: PgPoolOptions, co
     let rows = "1,H,A,employee,HR,T,Hamburg,,2026-12-01,,,,\n2,N,Y,employee,HR,T,New York,,2026-12-01,,,,\n3,L,E,employee,HR,T,Hamburg,,2020-01-01,2026-11-30,,,\n";
     import(&pool, rows).await.unwrap();
     let states = async |at: &str| {
-        let mut conn = pool.acquire().await.unwrap();
-        people::settle_states(&mut conn, at.parse().unwrap()).await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
+        people::settle_states(&mut tx, at.parse().unwrap()).await.unwrap();
+        tx.commit().await.unwrap();
         let states: Vec<String> =
             sqlx::query_scalar("select state from person order by employee_number").fetch_all(&pool).await.unwrap();
         states
@@ -149,8 +153,10 @@ async fn an_import_takes_back_nothing_that_it_does_not_speak_of(options: PgPoolO
     let mut conn = pool.acquire().await.unwrap();
     let lan = people::by_employee_number(&mut conn, "2").await.unwrap().unwrap();
     let day = "2026-11-20".parse().unwrap();
-    people::set_last_day(&mut conn, monday(), &By::default(), lan, day).await.unwrap();
-    people::settle_states(&mut conn, monday()).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    people::set_last_day(&mut tx, monday(), &By::default(), lan, day).await.unwrap();
+    people::settle_states(&mut tx, monday()).await.unwrap();
+    tx.commit().await.unwrap();
     assert_eq!(import(&pool, rows).await, Ok(Imported { created: 0, changed: 0, unchanged: 2 }));
     let short = "employee_number,given_name,family_name,type,department,title,site,first_day\n2,Lan,Thi,employee,Finance,Boss,Hamburg,2020-01-01\n";
     people::import(&pool, monday(), &By::default(), short.as_bytes()).await.unwrap().unwrap();

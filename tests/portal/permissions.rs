@@ -14,7 +14,7 @@ fn the_matrix_is_the_one_that_was_agreed() {
 }
 
 async fn viewer(portal: &Portal, person: PersonId) -> Viewer {
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let token = session::open(&mut conn, portal.clock.now(), person, &session::From::default()).await.unwrap();
     session::resume(&mut conn, &token, None).await.unwrap().unwrap().viewer
 }
@@ -151,7 +151,7 @@ async fn whoever_decides_about_one_item_sees_that_item(options: PgPoolOptions, c
         .execute(&portal.owner)
         .await
         .unwrap();
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let owner = viewer(&portal, company.owner).await;
     assert_eq!(scope::visible_items(&mut conn, &owner, id).await.unwrap(), scope::Items::Only(vec![item]));
     let manager = viewer(&portal, company.manager).await;
@@ -187,7 +187,7 @@ async fn ending_a_session_waits_for_the_operation_that_holds_it(options: PgPoolO
     access::permit::<op::EndSession>(&mut operation, &Actor::Person(desk.clone()), Object::Person(company.desk))
         .await
         .unwrap();
-    let mut other = portal.pool.acquire().await.unwrap();
+    let mut other = portal.owner.acquire().await.unwrap();
     sqlx::query("set lock_timeout = '100ms'").execute(&mut *other).await.unwrap();
     let ended =
         sqlx::query("update session set ended_at = now() where id = $1").bind(desk.session).execute(&mut *other).await;

@@ -102,7 +102,7 @@ impl Portal {
 
     /// A browser in which that person is signed in.
     pub async fn browser_of(&self, person: PersonId) -> Browser {
-        let mut conn = self.pool.acquire().await.unwrap();
+        let mut conn = self.owner.acquire().await.unwrap();
         let token = session::open(&mut conn, self.clock.now(), person, &session::From::default()).await.unwrap();
         let live = session::resume(&mut conn, &token, None).await.unwrap().expect("the session was opened just now");
         Browser { app: self.app.clone(), cookie: Some(format!("tenure={token}")), csrf: Some(live.form_token()) }

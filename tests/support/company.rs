@@ -175,7 +175,7 @@ pub async fn rules(portal: &Portal, company: &Company) -> (EntitlementId, Uuid) 
     let levels: ServiceLevels = serde_json::from_str(&read("service_levels")).unwrap();
     let when = Condition { site: Some("Hamburg".to_owned()), ..Condition::default() };
     let rule = BirthrightRule { name: "location".to_owned(), when, entitlements: vec![everybody] };
-    let mut conn = portal.pool.acquire().await.unwrap();
+    let mut conn = portal.owner.acquire().await.unwrap();
     let (now, by) = (portal.clock.now(), By::routine("test"));
     catalog::release(&mut conn, now, &by, &routes, "").await.unwrap();
     catalog::release(&mut conn, now, &by, &naming, "").await.unwrap();

@@ -7,6 +7,7 @@
 
 pub mod browser;
 pub mod company;
+pub mod recorded;
 pub mod scripted;
 
 use axum::Router;
@@ -69,6 +70,7 @@ pub async fn pools(options: PgPoolOptions, connect: PgConnectOptions) -> (PgPool
     .await
     .unwrap();
     db::grant(&mut conn, APP_ROLE).await.unwrap();
+    recorded::demand(&mut conn).await;
     drop(conn);
     let pool = PgPoolOptions::new()
         .max_connections(8)

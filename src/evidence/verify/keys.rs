@@ -77,6 +77,9 @@ fn read(source: &Source, name: &str, algorithm: Algorithm) -> Result<Vec<Verifie
         .map(str::parse)
         .collect::<Result<_, _>>()
         .map_err(|error: NoteError| fail(error.to_string()))?;
+    if keys.iter().map(|key| format!("{key}\n")).collect::<String>() != text {
+        return Err(fail("not one key on each line".to_owned()));
+    }
     match keys.iter().find(|key| key.algorithm != algorithm) {
         Some(other) => Err(fail(format!("{other} is a key of another kind"))),
         None => Ok(keys),
