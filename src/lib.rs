@@ -52,6 +52,9 @@ pub mod mail;
 /// Asking and deciding.
 pub mod requests;
 
+/// Forgetting a person: proposed by one, approved by another, carried out by the worker.
+pub mod erasure;
+
 /// The demo company.
 pub mod seed;
 

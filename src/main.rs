@@ -2,6 +2,8 @@
 
 #[path = "main/evidence.rs"]
 mod evidence_command;
+#[path = "main/people.rs"]
+mod people_command;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +49,11 @@ enum Command {
     Import {
         #[command(subcommand)]
         what: ImportCommand,
+    },
+    /// People: erasing their values.
+    People {
+        #[command(subcommand)]
+        command: people_command::PeopleCommand,
     },
     /// Sign-ins.
     User {
@@ -144,6 +151,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => migrate(&config).await,
         Command::Doctor => doctor::run(&config, cli.config.as_deref()).await,
         Command::Import { what: ImportCommand::People { file } } => import_people(&config, &file).await,
+        Command::People { command } => people_command::run(&config, command).await,
         Command::User { command: UserCommand::Create { user_name, employee_number, role } } => {
             create_user(&config, &user_name, &employee_number, &role).await
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::access::{Role, roles, sign_in, token};
 use crate::catalog::{
-    self, Birthright, BirthrightRule, Condition, Naming, NewEntitlement, Risk, Routes, ServiceLevels,
+    self, Birthright, BirthrightRule, Condition, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
 };
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};
@@ -192,6 +192,7 @@ async fn catalogue(
     let note = "As it comes with the demo";
     catalog::release(&mut tx, now, by, &routes, note).await?;
     catalog::release(&mut tx, now, by, &levels, note).await?;
+    catalog::release(&mut tx, now, by, &Retention::default(), note).await?;
     let naming = naming(&mut tx, directory).await?;
     catalog::release(&mut tx, now, by, &naming, note).await?;
     if !rules.is_empty() {

@@ -92,6 +92,9 @@ pub enum Operation {
     ImportPeople,
     ManageSignIns,
     GiveRole,
+    ProposeErasure,
+    DecideErasure,
+    SeeErasures,
 }
 
 use Operation as O;
@@ -143,6 +146,9 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::ImportPeople,       [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     ANY]),
     (O::ManageSignIns,      [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
     (O::GiveRole,           [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
+    (O::ProposeErasure,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
+    (O::DecideErasure,      [NO,       NO,      NO,      NO,      NO,      OTHERS,  NO,      OTHERS,  NO ]),
+    (O::SeeErasures,        [NO,       NO,      NO,      NO,      NO,      ANY,     ANY,     ANY,     ANY]),
 ];
 
 const COLUMNS: [Role; 8] = [
@@ -211,6 +217,7 @@ impl Operation {
                 | O::SeeAdoption
                 | O::SeeOutbox
                 | O::SeeSystem
+                | O::SeeErasures
         )
     }
 
@@ -251,6 +258,8 @@ impl Operation {
             O::ChangeAnswers => "The answers are changed by whoever gave them.",
             O::RevealSecret => "This password is for somebody else to read.",
             O::SeePersonFully => "You see accounts and access of yourself and of those who report to you.",
+            O::ProposeErasure => "Erasing is proposed by an administrator, and never about oneself.",
+            O::DecideErasure => "Erasing is approved by security or an administrator, and never about oneself.",
             O::LinkAccount | O::GiveRole | O::ManageSignIns => "That is for an administrator, and never for oneself.",
             _ => "Your role does not allow that.",
         }

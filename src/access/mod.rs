@@ -5,6 +5,7 @@
 //! read again, and the [`matrix`] says how far they reach. Lists are filtered by the same words ([`scope`]).
 
 pub mod delegation;
+pub mod erase;
 pub mod matrix;
 mod permit;
 pub mod roles;

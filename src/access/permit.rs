@@ -127,6 +127,11 @@ pub mod op {
         ImportPeople => ImportPeople;
         ManageSignIns => ManageSignIns;
         GiveRole => GiveRole;
+        /// Proposing that somebody's values be erased; the object is that person.
+        ProposeErasure => ProposeErasure;
+        /// Approving or rejecting that: never the proposer, never the person.
+        DecideErasure => DecideErasure;
+        SeeErasures => SeeErasures;
     }
 }
 

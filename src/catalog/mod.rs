@@ -6,7 +6,9 @@
 
 mod birthright;
 mod entitlements;
+mod erase;
 pub mod naming;
+mod retention;
 pub mod routes;
 mod service_levels;
 mod settings;
@@ -16,7 +18,9 @@ pub use entitlements::{
     Entitlement, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, owned_by, target_system,
     target_systems,
 };
+pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};
+pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
 pub use service_levels::{Level, ServiceLevels};
-pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, rules};
+pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, retention, rules};

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use super::{Birthright, Naming, Routes, ServiceLevels};
+use super::{Birthright, Naming, Retention, Routes, ServiceLevels};
 use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
 use crate::target::Value;
 
@@ -68,6 +68,14 @@ pub async fn rules(conn: &mut PgConnection) -> Result<Rules, CatalogError> {
         birthright: latest(conn).await?,
         service_levels: latest(conn).await?,
     })
+}
+
+/// How long the values of people who left are kept: the latest version, seven years where none was ever released.
+///
+/// # Errors
+/// Where the database does not answer or the body is not of its kind.
+pub async fn retention(conn: &mut PgConnection) -> Result<Retention, CatalogError> {
+    Ok(history::<Retention>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
 }
 
 async fn latest<T: Setting>(conn: &mut PgConnection) -> Result<Versioned<T>, CatalogError> {

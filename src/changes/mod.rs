@@ -14,10 +14,13 @@
 //! act) | `skipped` | `undone` | `superseded` (another plan took its place).
 
 pub mod boundary;
+mod erase;
 pub mod lease;
 pub mod perform;
 pub mod secret;
 pub mod settle;
+
+pub use erase::erase;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -50,3 +50,7 @@ pub const REPORT_TAKEN: &str = "report.taken";
 pub const LOG_STARTED: &str = "log.started";
 pub const LOG_ANCHORED: &str = "log.anchored";
 pub const LOG_KEY_ROTATED: &str = "log.key_rotated";
+pub const ERASURE_PROPOSED: &str = "erasure.proposed";
+pub const ERASURE_APPROVED: &str = "erasure.approved";
+pub const ERASURE_REJECTED: &str = "erasure.rejected";
+pub const PERSON_ERASED: &str = "person.erased";

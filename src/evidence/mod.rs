@@ -14,6 +14,7 @@ pub mod boundary;
 pub mod bundle;
 pub mod checkpoint;
 pub mod commitment;
+pub mod erase;
 pub mod history;
 pub mod live;
 pub mod log;

@@ -4,6 +4,10 @@
 //! stands: a step that gives access settles into a grant, a grant's time runs out by itself, and when the last standing
 //! one has ended, the access is taken away by a request that cites what it follows from (`requests::expiry`).
 
+mod erase;
+
+pub use erase::erase;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;

@@ -4,6 +4,7 @@
 //! configuration. A mail server that is down delays, with growing pauses, for five days; one that refuses for good (5xx)
 //! ends it, visibly. A crash after the server took it and before we noted that sends it twice with the same Message-ID.
 
+mod erase;
 pub mod letters;
 mod send;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use erase::erase;
 pub use send::{MailError, check, send_due};
 
 use crate::ids::{PersonId, RequestNumber};

@@ -17,6 +17,7 @@
 pub mod adoption;
 mod apply;
 mod compare;
+pub mod erase;
 pub mod linking;
 pub mod look;
 

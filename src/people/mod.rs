@@ -4,6 +4,7 @@
 //! first and last day. Who comes back, or turns from contractor to employee, is the same person with another employment.
 //! Dates are local to the site; instants are derived from them. Nobody is ever deleted, only erased.
 
+mod erase;
 mod import;
 mod org;
 mod write;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use erase::erase;
 pub use import::{Imported, RowError, import};
 pub use org::{Branch, Reports, manager_of, org, reports_to, team};
 pub use write::{NewPerson, SiteData, change_expected, expect, set_last_day, set_mail, settle_states, site, withdraw};

@@ -49,12 +49,12 @@ impl NewPerson {
             .personal("display_name", self.display_name.clone())
             .personal("mail", text(&self.mail))
             .plain("type", self.kind.as_str())
-            .plain("site", self.site.clone())
-            .plain("department", self.department.clone())
+            .personal("site", self.site.clone())
+            .personal("department", self.department.clone())
             .personal("title", self.title.clone())
             .plain("manager", self.manager.map_or(Value::Null, |manager| manager.to_string().into()))
-            .plain("first_day", self.first_day.to_string())
-            .plain("last_day", self.last_day.map_or(Value::Null, |day| day.to_string().into()))
+            .personal("first_day", self.first_day.to_string())
+            .personal("last_day", self.last_day.map_or(Value::Null, |day| day.to_string().into()))
     }
 }
 
@@ -322,7 +322,7 @@ pub async fn set_last_day(
     .await
     .map_err(field_error)?;
     match set {
-        Some(day) => changed(conn, now, by, person, Facts::default().plain("last_day", day.to_string())).await,
+        Some(day) => changed(conn, now, by, person, Facts::default().personal("last_day", day.to_string())).await,
         None => Ok(()),
     }
 }

@@ -15,6 +15,7 @@ pub mod change;
 pub mod decide;
 pub mod desk;
 pub mod draft;
+pub mod erase;
 pub mod expiry;
 pub mod list;
 mod notify;

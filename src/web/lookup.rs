@@ -79,7 +79,7 @@ const SELECT: &str = "select p.id, p.display_name, p.employee_number, p.state, p
   left join department d on d.id = e.department
   left join site s on s.id = e.site
   left join person m on m.id = e.manager
- where p.state not in ('withdrawn', 'erased')";
+ where true";
 
 /// People by name, or the best match first while something is searched for.
 pub async fn people(conn: &mut PgConnection, find: &Find, limit: i64) -> Result<Vec<Line>, Error> {
@@ -119,9 +119,11 @@ fn narrow(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
             .push_bind(words.to_owned())
             .push(", p.folded) > 0.5)");
     }
-    if let Some(one) = find.one {
-        query.push(" and p.id = ").push_bind(one);
-    }
+    // Who never came, or was erased, is in no list; whoever holds the address finds what is left.
+    match find.one {
+        Some(one) => query.push(" and p.id = ").push_bind(one),
+        None => query.push(" and p.state not in ('withdrawn', 'erased')"),
+    };
     if let Some(lead) = find.team_of {
         if find.direct {
             query.push(" and e.manager = ").push_bind(lead);
@@ -215,6 +217,8 @@ impl Line {
         }
         match self.state.as_str() {
             "left" => Some(Badge::quiet("has left")),
+            "withdrawn" => Some(Badge::quiet("never came")),
+            "erased" => Some(Badge::quiet("erased")),
             "expected" => {
                 Some(Badge::info(employment.map_or("joins".to_owned(), |e| format!("joins {}", short(e.first_day)))))
             }

@@ -12,6 +12,7 @@ mod assets;
 mod catalogue;
 mod cursor;
 mod drafts;
+mod erasures;
 mod errors;
 mod evidence;
 mod fields;
@@ -176,6 +177,9 @@ fn looking() -> Router<AppState> {
     Router::new()
         .route("/people", get(people::people))
         .route("/people/{id}", get(people::person))
+        .route("/people/{id}/erasure", get(erasures::proposal_page).post(erasures::propose))
+        .route("/erasures", get(erasures::list))
+        .route("/erasures/{id}", get(erasures::page).post(erasures::decide))
         .route("/team", get(teams::team))
         .route("/org", get(teams::org))
         .route("/search", get(teams::search))

@@ -69,6 +69,9 @@ pub async fn people(
     if me.may(Operation::SeeAdoption) {
         places.push(Link::new("Accounts without a person", "/adoption"));
     }
+    if me.may(Operation::SeeErasures) {
+        places.push(Link::new("Erasures", "/erasures"));
+    }
     let page = PeoplePage {
         summary: words::count(usize::try_from(all).unwrap_or(0), "person", "people"),
         tabs,
@@ -115,7 +118,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         id: id.to_string(),
         name: line.name.clone(),
         summary: summary(&me, &line, fully),
-        state: (fully || line.state == "left").then(|| line.badge(me.today())).flatten(),
+        state: (fully || matches!(line.state.as_str(), "left" | "erased")).then(|| line.badge(me.today())).flatten(),
         buttons,
         changes: changes(&mut conn, &me, &line).await?,
         notices: if fully { notices(&line, accounts.len()) } else { Vec::new() },
@@ -140,6 +143,9 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
 }
 
 fn summary(me: &SignedIn, line: &Line, fully: bool) -> String {
+    if line.state == "erased" {
+        return "Their personal values have been erased; what happened stays, under this name".to_owned();
+    }
     let Some(employment) = &line.employment else { return "No employment is known".to_owned() };
     let mut parts = vec![line.position()];
     parts.extend(employment.manager_name.iter().map(|name| format!("reports to {name}")));
@@ -151,6 +157,9 @@ fn summary(me: &SignedIn, line: &Line, fully: bool) -> String {
 }
 
 fn facts(line: &Line, fully: bool) -> Facts {
+    if line.state == "erased" {
+        return Facts(vec![Fact::code("Id", line.id.to_string())]);
+    }
     let mut facts = Vec::new();
     let mut add =
         |term: &str, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| Fact::new(term, v)));
@@ -198,7 +207,10 @@ async fn buttons(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<
 
 async fn changes(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<MenuAction>, Error> {
     let mut changes = Vec::new();
-    if line.state == "left" {
+    if matches!(line.state.as_str(), "left" | "withdrawn") && super::erasures::may_propose(conn, me, line.id).await {
+        changes.push(MenuAction::link("Erase personal data …", format!("/people/{}/erasure", line.id)).danger());
+    }
+    if matches!(line.state.as_str(), "left" | "withdrawn" | "erased") {
         return Ok(changes);
     }
     if may_ask(conn, me, Ask::Access, line.id).await {

@@ -17,11 +17,12 @@ use crate::catalog::{self};
 use crate::ids::EntitlementId;
 
 /// The kinds of settings: key, title, what it decides.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 5] = [
     ("routes", "Routes", "Who must decide, by kind of request and risk."),
     ("naming", "Naming rules", "How user names, mail addresses and places are made, with their fall-backs."),
     ("birthright", "Birthright", "What comes by itself with department, site and contract."),
     ("service_levels", "Service levels", "How soon somebody answers, and how soon it is done."),
+    ("retention", "Retention", "How long the personal values of people who left are kept."),
 ];
 
 /// One version as stored.

@@ -43,13 +43,15 @@ pub enum Said {
     Commented,
     Linked,
     Saved,
+    ErasureProposed,
+    ErasureDecided,
 }
 
 /// The cookie of [`Said`].
 pub const SAID: &str = "said";
 
 impl Said {
-    const ALL: [(Self, &'static str, &'static str); 10] = [
+    const ALL: [(Self, &'static str, &'static str); 12] = [
         (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
         (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
         (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
@@ -60,6 +62,12 @@ impl Said {
         (Self::Commented, "commented", "Your comment is in the timeline."),
         (Self::Linked, "linked", "Saved, with your reason in the evidence."),
         (Self::Saved, "saved", "Saved."),
+        (
+            Self::ErasureProposed,
+            "erasure_proposed",
+            "Proposed. Nothing is erased before somebody else has approved it.",
+        ),
+        (Self::ErasureDecided, "erasure_decided", "Decided. What is approved is carried out within a minute."),
     ];
 
     fn word(self) -> &'static str {

@@ -9,7 +9,7 @@ use super::Worker;
 use crate::changes::{secret, settle};
 use crate::evidence::By;
 use crate::target::Connector;
-use crate::{access, grants, mail, mirror, people, requests};
+use crate::{access, erasure, grants, mail, mirror, people, requests};
 
 /// One periodic task.
 pub(super) struct Routine {
@@ -30,6 +30,7 @@ pub(super) const TABLE: &[Routine] = &[
     Routine { name: "send-mail", every: seconds(1), run: |w| Box::pin(send_mail(w)) },
     Routine { name: "anchor-evidence", every: seconds(15), run: |w| Box::pin(anchor(w)) },
     Routine { name: "settle-persons", every: seconds(30), run: |w| Box::pin(settle_persons(w)) },
+    Routine { name: "erase-persons", every: seconds(2), run: |w| Box::pin(erase_persons(w)) },
     Routine { name: "forget", every: seconds(600), run: |w| Box::pin(forget(w)) },
 ];
 
@@ -64,6 +65,10 @@ async fn settle_persons(worker: &Worker) -> anyhow::Result<usize> {
     let settled = people::settle_states(&mut tx, worker.clock.now()).await?;
     tx.commit().await?;
     Ok(settled)
+}
+
+async fn erase_persons(worker: &Worker) -> anyhow::Result<usize> {
+    Ok(erasure::carry_out(&worker.pool, worker.clock.now()).await?)
 }
 
 async fn forget(worker: &Worker) -> anyhow::Result<usize> {

@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod changes;
 mod decisions;
+mod erasure;
 mod evidence;
 mod journeys;
 mod mirror;

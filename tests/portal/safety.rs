@@ -30,6 +30,8 @@ const MUTATING: &[&str] = &[
     "/queue/assignment",
     "/secrets/{id}",
     "/adoption/{account}",
+    "/people/{id}/erasure",
+    "/erasures/{id}",
 ];
 /// Those in front of the session.
 const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];

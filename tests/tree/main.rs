@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "changes",
     "mail",
     "requests",
+    "erasure",
     "seed",
     "worker",
     "doctor",

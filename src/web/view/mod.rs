@@ -27,6 +27,7 @@ pub mod assets;
 pub mod catalogue;
 pub mod chooser;
 pub mod draft;
+pub mod erasure;
 pub mod errors;
 pub mod evidence;
 pub mod forms;

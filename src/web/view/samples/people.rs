@@ -3,13 +3,14 @@
 use super::company::*;
 use super::{HOSTILE, LONG, Sample, page};
 use crate::web::view::catalogue::*;
+use crate::web::view::erasure::*;
 use crate::web::view::forms::Choice;
 use crate::web::view::people::*;
 use crate::web::view::request::{MenuAction, Notice};
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [person(), lists(), org(), catalogue(), entitlement(), settings()].concat()
+    [person(), lists(), org(), catalogue(), entitlement(), settings(), erasures()].concat()
 }
 
 fn accounts() -> Vec<AccountRow> {
@@ -392,5 +393,81 @@ fn settings() -> Vec<Sample> {
             &one(vec![block("User name"), block("Mail address")], &format!("{{\n  \"user_name\": [\"{LONG}\"]\n}}")),
         ),
         page("setting-empty", &one(Vec::new(), "")),
+    ]
+}
+
+fn erasures() -> Vec<Sample> {
+    let crumbs = || vec![Crumb::to("People", "/people"), Crumb::to("Erasures", "/erasures"), Crumb::here("Peter Wolf")];
+    let consequences = || Consequences {
+        removed: vec![text("Names, employee number, mail, phone"), text("Comments of the 4 requests about them")],
+        stays: vec![text("Every evidence record, byte for byte"), text(LONG)],
+    };
+    let propose = |obstacles: Vec<String>, over, reason: &str, errors| ProposePage {
+        shell: admin().page("Erase Peter Wolf", Nav::People),
+        crumbs: crumbs(),
+        name: text("Peter Wolf"),
+        obstacles,
+        retention_ends: text("Thursday 30 November 2033"),
+        retention_over: over,
+        consequences: consequences(),
+        errors,
+        action: text("/people/1/erasure"),
+        basis: text("lawful_request"),
+        reason: text(reason),
+        back: text("/people/1"),
+    };
+    let mut wrong = FormErrors::default();
+    wrong.add("reason", "Say who asks for it and on what ground");
+    let row = |name: &str, state, note: &str| ErasureRow {
+        person: Person::to(name, "/people/1"),
+        href: text("/erasures/1"),
+        basis: text("a lawful request"),
+        proposed_by: text("the command line"),
+        proposed: day(2026, 11, 20),
+        state,
+        note: text(note),
+    };
+    let list = |rows| ErasuresPage {
+        shell: admin().page("Erasures", Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::here("Erasures")],
+        summary: text("1 proposal to decide; nothing is erased by one person alone"),
+        rows,
+        empty: Empty::new("Nothing proposed", "An administrator proposes it on the page of somebody who has left."),
+    };
+    let decide = |name: &str, closed: &str| DecidePage {
+        shell: admin().page("Erase Peter Wolf", Nav::People),
+        crumbs: crumbs(),
+        name: text(name),
+        state: Badge::warn("waits for a decision"),
+        summary: text("Proposed by Adam Kern because of a lawful request"),
+        facts: Facts(vec![Fact::new("Reason", HOSTILE)]),
+        consequences: consequences(),
+        errors: FormErrors::default(),
+        action: text("/erasures/1"),
+        comment: String::new(),
+        closed: text(closed),
+    };
+    vec![
+        page("erasure-propose", &propose(Vec::new(), true, "", FormErrors::default())),
+        page("erasure-propose-wrong", &propose(Vec::new(), false, HOSTILE, wrong)),
+        page(
+            "erasure-propose-not-yet",
+            &propose(
+                vec![text("REQ-000490 is open and has to do with them: it ends first.")],
+                false,
+                "",
+                FormErrors::default(),
+            ),
+        ),
+        page(
+            "erasure-list",
+            &list(vec![
+                row(LONG, Badge::warn("waits for a decision"), ""),
+                row(HOSTILE, Badge::bad("held back"), "They are still employed: ask for them to leave first."),
+            ]),
+        ),
+        page("erasure-list-empty", &list(Vec::new())),
+        page("erasure-decide", &decide("Peter Wolf", "")),
+        page("erasure-decided", &decide(LONG, "It has been carried out.")),
     ]
 }

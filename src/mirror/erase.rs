@@ -1,0 +1,53 @@
+//! Forgetting accounts that are gone from their target systems.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::evidence::erase::{GONE, Traces};
+use crate::ids::PersonId;
+
+/// An account that its target system still shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    pub system: String,
+    pub id: Uuid,
+    pub user_name: String,
+}
+
+/// The person's accounts that are still there: what they show is the target's to delete, not ours to forget.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn present(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Present>, sqlx::Error> {
+    sqlx::query_as!(
+        Present,
+        "select system, native_id as id, user_name from account where person = $1 and gone_at is null order by system, user_name",
+        person.0
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What the mirror kept of the person's accounts; in what it keeps of others that are gone, their name.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update account set user_name = $2, upn = null, display_name = $3, mail = null, employee_number = null, dn = $2,
+                attributes = '{}', password_set_at = null, expires_at = null, last_sign_in_at = null
+          where person = $1 and gone_at is not null",
+        traces.person.0,
+        GONE,
+        traces.name()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update account set attributes = forgotten(attributes, $1) where gone_at is not null and attributes::text ~ $1",
+        traces.pattern
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
