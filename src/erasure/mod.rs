@@ -316,6 +316,8 @@ pub async fn decide(
     (id, approve, comment): (Uuid, bool, &str),
 ) -> Result<(), ErasureError> {
     let mut tx = pool.begin().await?;
+    // Whether there is such an erasure is told to those alone who may decide at all.
+    access::permit::<op::DecideErasure>(&mut tx, actor, Object::None).await?;
     hold(&mut tx, &subject(id)).await?;
     let erasure = list(&mut tx, Which { one: Some(id), open: false }).await?.pop().ok_or(Denied::NotFound)?;
     let permit = access::permit::<op::DecideErasure>(&mut tx, actor, Object::Person(erasure.person)).await?;

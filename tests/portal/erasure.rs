@@ -29,7 +29,6 @@ const VALUES: &[&str] = &[
     "CN=Thị Lan Nguyễn,OU=Hamburg,DC=corp,DC=example,DC=com",
     "Month-end closing for Lan",
     "She knows the ledger well",
-    "Please hurry with my laptop",
     "What Lan thinks of Emil",
     "203.0.113.77",
     "Lan's script",
@@ -440,7 +439,12 @@ async fn it_is_refused_until_nothing_is_in_the_way(options: PgPoolOptions, conne
 async fn nobody_does_it_alone_and_nobody_about_themselves(options: PgPoolOptions, connect: PgConnectOptions) {
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
-    execute(&portal.owner, "update employment set last_day = '2015-01-01' where person = $1", company.anna).await;
+    execute(
+        &portal.owner,
+        "update employment set first_day = '2010-01-01', last_day = '2015-01-01' where person = $1",
+        company.anna,
+    )
+    .await;
     execute(&portal.owner, "update person set state = 'left' where id = $1", company.anna).await;
     let path = format!("/people/{}/erasure", company.anna);
     for who in [company.employee, company.manager, company.desk, company.lead, company.security, company.auditor] {
