@@ -20,6 +20,8 @@ pub struct Leased {
     pub item: ItemId,
     pub item_ordinal: i32,
     pub digest: String,
+    /// The digests of the rule versions that the item was planned by.
+    pub rules: BTreeMap<String, String>,
     pub subject: Option<PersonId>,
     pub name: String,
     pub label: String,
@@ -55,6 +57,7 @@ struct Row {
     item: ItemId,
     item_ordinal: i32,
     digest: String,
+    basis: serde_json::Value,
     subject: Option<PersonId>,
     name: String,
     label: String,
@@ -123,6 +126,7 @@ pub async fn lease(
         item: row.item,
         item_ordinal: row.item_ordinal,
         digest: row.digest,
+        rules: super::rules(&row.basis),
         subject: row.subject,
         name: row.name,
         label: row.label,
@@ -149,7 +153,7 @@ async fn due(conn: &mut PgConnection) -> Result<Option<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"select s.id as "id: StepId", s.request as "request: RequestId", r.number, s.item as "item: ItemId",
-                  i.ordinal as item_ordinal, i.digest, r.subject as "subject: PersonId", s.name, s.label, s.system, s.kind,
+                  i.ordinal as item_ordinal, i.digest, i.basis, r.subject as "subject: PersonId", s.name, s.label, s.system, s.kind,
                   s.key as "key: sqlx::types::Json<Key>", s.difference as "difference: sqlx::types::Json<Difference>",
                   s.grant_effect as "grant: sqlx::types::Json<GrantEffect>", s.secret_reader as "secret_reader: PersonId",
                   s.secret_from, s.state, s.attempt, s.failures
@@ -301,6 +305,7 @@ pub(super) fn record(leased: &Leased, action: &'static str) -> Record {
     Record {
         item: Some(leased.item_ordinal),
         plan_digest: Some(leased.digest.clone()),
+        rules: leased.rules.clone(),
         step: Some(leased.step.0),
         attempt: Some(leased.attempt),
         target: Some(Target {

@@ -22,6 +22,8 @@ pub mod settle;
 
 pub use erase::erase;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -30,6 +32,14 @@ use crate::evidence::{By, EvidenceError, Record, action, append};
 use crate::ids::{ItemId, RequestId, StepId};
 use crate::plan::{GrantEffect, PlannedStep};
 use crate::target::{Difference, Key, Kind, Native, State, SystemKey};
+
+/// The digests of the rule versions in an item's basis, by kind of rule, as records carry them.
+pub fn rules(basis: &serde_json::Value) -> BTreeMap<String, String> {
+    let settings = basis.get("settings").and_then(serde_json::Value::as_object);
+    let digest =
+        |setting: &serde_json::Value| setting.get("digest").and_then(|digest| digest.as_str()).map(str::to_owned);
+    settings.into_iter().flatten().filter_map(|(kind, setting)| Some((kind.clone(), digest(setting)?))).collect()
+}
 
 /// A step as pages, the API and decisions see it.
 #[derive(Debug, Clone)]

@@ -101,6 +101,8 @@ pub struct Record {
     /// A comment or reason as somebody wrote it; committed.
     pub reason: Option<String>,
     pub detail: Facts,
+    /// The digests of the rule versions that it was planned by, by kind of rule; stands beside the program's version.
+    pub rules: BTreeMap<String, String>,
 }
 
 impl Record {
@@ -148,7 +150,6 @@ impl From<EvidenceError> for sqlx::Error {
 /// # Errors
 /// Where the database refuses, or the record is larger than an entry of the log may be.
 pub async fn append(conn: &mut PgConnection, now: DateTime<Utc>, record: &Record) -> Result<Uuid, EvidenceError> {
-    let id = Uuid::now_v7();
     let seq = sqlx::query_scalar!(
         "insert into evidence_subject (subject, seq) values ($1, 1)
          on conflict (subject) do update set seq = evidence_subject.seq + 1
@@ -157,12 +158,22 @@ pub async fn append(conn: &mut PgConnection, now: DateTime<Utc>, record: &Record
     )
     .fetch_one(&mut *conn)
     .await?;
+    // Made under the subject's lock: ids of a subject come in its order.
+    let id = Uuid::now_v7();
     let (canonical, disclosures) = canonical(record, id, seq, now)?;
     let target = record.target.as_ref();
+    let paths: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.path.as_str()).collect();
+    let values: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.value.as_str()).collect();
+    let keys: Vec<&[u8]> = disclosures.iter().map(|disclosure| disclosure.key.as_slice()).collect();
+    // One round trip for both: the record, and what opens its commitments.
     sqlx::query!(
-        "insert into evidence_record (id, at, action, subject, seq, actor, via, on_behalf_of, request, item, step,
-                                      attempt, system, kind, object, canonical)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        "with record as (
+             insert into evidence_record (id, at, action, subject, seq, actor, via, on_behalf_of, request, item, step,
+                                          attempt, system, kind, object, canonical)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         )
+         insert into evidence_disclosure (record, path, value, key)
+         select $1, path, value, key from unnest($17::text[], $18::text[], $19::bytea[]) as given (path, value, key)",
         id,
         now,
         record.action,
@@ -179,24 +190,12 @@ pub async fn append(conn: &mut PgConnection, now: DateTime<Utc>, record: &Record
         target.map(|target| target.kind.as_str()),
         target.and_then(|target| target.id.as_deref()),
         canonical,
+        &paths as &[&str],
+        &values as &[&str],
+        &keys as &[&[u8]],
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    if !disclosures.is_empty() {
-        let paths: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.path.as_str()).collect();
-        let values: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.value.as_str()).collect();
-        let keys: Vec<&[u8]> = disclosures.iter().map(|disclosure| disclosure.key.as_slice()).collect();
-        sqlx::query!(
-            "insert into evidence_disclosure (record, path, value, key)
-             select $1, path, value, key from unnest($2::text[], $3::text[], $4::bytea[]) as given (path, value, key)",
-            id,
-            &paths as &[&str],
-            &values as &[&str],
-            &keys as &[&[u8]],
-        )
-        .execute(conn)
-        .await?;
-    }
     Ok(id)
 }
 
@@ -271,7 +270,11 @@ fn canonical(
     if let Some(reason) = record.reason.as_deref().filter(|reason| !reason.is_empty()) {
         put("reason", Some(commit("/reason", &Value::text(reason), &mut hidden)?));
     }
-    put("software", Some(json!({"version": env!("CARGO_PKG_VERSION")})));
+    let mut software = json!({"version": env!("CARGO_PKG_VERSION")});
+    if !record.rules.is_empty() {
+        software["rules"] = json!(record.rules);
+    }
+    put("software", Some(software));
     let bytes = serde_json_canonicalizer::to_vec(&Json::Object(root))?;
     if bytes.len() > 65_535 {
         return Err(EvidenceError::TooLarge(bytes.len()));

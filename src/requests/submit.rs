@@ -479,6 +479,7 @@ pub(super) async fn planned(
         item: Some(ordinal),
         plan_digest: Some(digest.to_owned()),
         detail,
+        rules: changes::rules(basis),
         ..Record::of_request(action::ITEM_PLANNED, number.0, by.clone())
     };
     append(conn, now, &record).await?;
