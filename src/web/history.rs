@@ -11,17 +11,21 @@ use uuid::Uuid;
 
 use super::requests::links;
 use super::view::forms::Choice;
-use super::view::history::{HistoryFilter, HistoryPage, HistoryRow};
-use super::view::parts::{Badge, Empty, Pager, When};
+use super::view::history::{BundleForms, HistoryFilter, HistoryPage, HistoryRow};
+use super::view::parts::{Badge, Empty, Pager, When, thousands};
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, record, words};
-use crate::access::{Object, op, permit, sign_in};
+use crate::access::{Object, Operation, op, permit, sign_in};
+use crate::evidence::bundle;
 use crate::evidence::history::{self, Entry, Filter};
 use crate::ids::RequestNumber;
 
 /// Records on a page.
 const RECORDS: i64 = 50;
+
+/// The filter's fields.
+pub const FILTER: [&str; 6] = ["q", "from", "to", "kind", "actor", "sox"];
 
 /// Groups of actions to choose from: what stands before the dot.
 const KINDS: [(&str, &str); 12] = [
@@ -53,12 +57,15 @@ pub async fn page(
     let more = i64::try_from(entries.len()).unwrap_or(0) > RECORDS;
     entries.truncate(usize::try_from(RECORDS).unwrap_or(50));
     let next = entries.last().filter(|_| more).map(|last| cursor::seal(&me.live, &(last.at, last.id)));
+    let all = Filter { before: None, ..filter.clone() };
+    let found = history::count(&mut conn, &all, bundle::MOST + 1).await?;
     let kind = fields.text("kind");
     let mut kinds = vec![Choice::new("", "All kinds").chosen_if(kind)];
     kinds.extend(KINDS.iter().map(|(key, words)| Choice::new(*key, *words).chosen_if(kind)));
     let pager = links("/history", &fields, next);
     let page = HistoryPage {
-        summary: words::count(entries.len(), "record on this page", "records on this page"),
+        summary: matching(found),
+        bundle: me.may(Operation::TakeReport).then(|| bundle_forms(&state, &fields, found)).flatten(),
         filter: HistoryFilter {
             query: fields.text("q").to_owned(),
             from: fields.text("from").to_owned(),
@@ -66,7 +73,7 @@ pub async fn page(
             kinds,
             actors: actors(&mut conn, fields.text("actor")).await?,
             sox: filter.sox,
-            words: String::new(),
+            words: typed_words(&fields),
             error,
         },
         rows: rows(&mut conn, &me, &entries).await?,
@@ -77,8 +84,45 @@ pub async fn page(
     viewer::page(&page)
 }
 
+/// "1,204 records", as far as they are counted.
+fn matching(found: i64) -> String {
+    match found {
+        1 => "1 record".to_owned(),
+        found if found > bundle::MOST => format!("more than {} records", thousands(&bundle::MOST.cast_unsigned())),
+        found => format!("{} records", thousands(&found.cast_unsigned())),
+    }
+}
+
+/// Taking what is listed, or a sample of it; none where there is no log to take proofs from.
+fn bundle_forms(state: &AppState, fields: &Fields, found: i64) -> Option<BundleForms> {
+    let log = state.config.evidence.is_some() && found > 0;
+    log.then(|| BundleForms {
+        records: matching(found),
+        too_many: found > bundle::MOST,
+        fields: FILTER
+            .iter()
+            .map(|name| ((*name).to_owned(), fields.text(name).to_owned()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect(),
+        seed: hex::encode(rand::random::<[u8; 8]>()),
+    })
+}
+
+/// The filter as the viewer typed it, in words; empty for all.
+fn typed_words(fields: &Fields) -> String {
+    let mut parts = Vec::new();
+    let kind = fields.text("kind");
+    parts.extend(KINDS.iter().find(|(key, _)| *key == kind).map(|(_, words)| (*words).to_owned()));
+    parts.extend(Some(fields.text("q")).filter(|text| !text.is_empty()).map(|text| format!("“{text}”")));
+    parts.extend(Some(fields.text("actor")).filter(|text| !text.is_empty()).map(|_| "by one person".to_owned()));
+    parts.extend(Some(fields.text("from")).filter(|text| !text.is_empty()).map(|day| format!("from {day}")));
+    parts.extend(Some(fields.text("to")).filter(|text| !text.is_empty()).map(|day| format!("to {day}")));
+    parts.extend((!fields.text("sox").is_empty()).then(|| "SOX only".to_owned()));
+    parts.join(" · ")
+}
+
 /// The filter, and what is wrong with a date.
-async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Result<(Filter, String), Error> {
+pub async fn filter(conn: &mut PgConnection, me: &SignedIn, fields: &Fields) -> Result<(Filter, String), Error> {
     let mut error = String::new();
     let mut day = |name: &str, next: bool| -> Option<DateTime<Utc>> {
         let text = fields.text(name);

@@ -9,6 +9,7 @@ mod adoption;
 mod api;
 mod approvals;
 mod assets;
+mod bundles;
 mod catalogue;
 mod cursor;
 mod drafts;
@@ -51,6 +52,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::clock::Clock;
@@ -191,6 +193,7 @@ fn looking() -> Router<AppState> {
         .route("/settings/{kind}", get(settings::setting))
         .route("/evidence", get(evidence::page))
         .route("/history", get(history::page))
+        .route("/history/bundle", post(bundles::take))
         .route("/history/{record}", get(record::page))
         .route("/history/{record}/bytes", get(record::bytes))
         .route("/history/{record}/proof", get(record::proof))
@@ -221,6 +224,8 @@ fn machinery() -> Router<AppState> {
 
 /// The whole portal as one service.
 pub fn router(state: AppState) -> Router {
+    // A bundle is compressed already.
+    let compressible = DefaultPredicate::new().and(NotForContentType::new("application/zip"));
     own()
         .merge(asking())
         .merge(looking())
@@ -232,6 +237,6 @@ pub fn router(state: AppState) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(errors::panicked))
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::around))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible))
         .with_state(state)
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod api;
+mod auditing;
 mod changes;
 mod decisions;
 mod erasure;

@@ -32,6 +32,7 @@ const MUTATING: &[&str] = &[
     "/adoption/{account}",
     "/people/{id}/erasure",
     "/erasures/{id}",
+    "/history/bundle",
 ];
 /// Those in front of the session.
 const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];

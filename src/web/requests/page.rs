@@ -192,7 +192,7 @@ impl Told {
         timeline::of(me, &self.entries, &labels, |item| all || item.is_none_or(|item| ordinals.contains(&item)))
     }
 
-    fn more(&self, me: &SignedIn) -> Vec<MenuAction> {
+    fn more(&self, me: &SignedIn, state: &AppState) -> Vec<MenuAction> {
         let number = self.request.number.0;
         let (open, mine) = (self.request.settled_at.is_none(), self.request.asked_by == Some(me.viewer().person));
         let mut more = Vec::new();
@@ -204,6 +204,10 @@ impl Told {
         }
         if Operation::SeeHistory.may(&self.roles) {
             more.push(MenuAction::link("In the change history", format!("/history?q={}", self.request.number)));
+        }
+        let discreet = self.request.restricted && self.request.settled_at.is_none();
+        if Operation::TakeReport.may(&self.roles) && state.config.evidence.is_some() && !discreet {
+            more.push(MenuAction::post("Take as evidence bundle", format!("/history/bundle?request={number}")));
         }
         more
     }
@@ -305,7 +309,7 @@ pub(super) async fn show(
         details: details(request),
         timeline: told.timeline(me),
         buttons: moving.notices.iter().filter_map(|notice| notice.action.clone()).take(1).collect(),
-        more: told.more(me),
+        more: told.more(me, state),
         assign,
         may_comment,
         comment: sent.comment,

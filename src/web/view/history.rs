@@ -53,14 +53,29 @@ pub struct HistoryFilter {
     pub error: String,
 }
 
+/// Taking what is listed, or a sample of it, to `POST /history/bundle`.
+#[derive(Clone, Debug)]
+pub struct BundleForms {
+    /// "1,204 records".
+    pub records: String,
+    /// More than one bundle holds.
+    pub too_many: bool,
+    /// The filter's fields, as hidden inputs.
+    pub fields: Vec<(String, String)>,
+    /// A random seed to begin with.
+    pub seed: String,
+}
+
 /// `GET /history`.
 #[derive(Template)]
 #[template(path = "history/history.html")]
 pub struct HistoryPage {
     /// Surroundings.
     pub shell: Shell,
-    /// "1,204,118 records".
+    /// "1,204 records".
     pub summary: String,
+    /// Taking them away; none where the viewer may not, nothing is listed, or there is no log.
+    pub bundle: Option<BundleForms>,
     /// The filters.
     pub filter: HistoryFilter,
     /// The page's rows.

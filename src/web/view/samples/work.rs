@@ -145,7 +145,15 @@ fn history() -> Vec<Sample> {
         by_detail: text("approved by R. Menon"),
         proof: if alarm { Badge::info("waiting") } else { Badge::ok("in log") },
     };
-    let made = |rows, filter| HistoryPage {
+    let bundle = BundleForms {
+        records: text("1,204 records"),
+        too_many: false,
+        fields: vec![(text("q"), text(HOSTILE)), (text("sox"), text("yes"))],
+        seed: text("9f2c7a41d0b8e6c3"),
+    };
+    let many = BundleForms { records: text("more than 50,000 records"), too_many: true, ..bundle.clone() };
+    let made = |rows, filter, bundle| HistoryPage {
+        bundle,
         shell: auditor().page("Change history", Nav::History),
         summary: text("1,204,118 records"),
         filter,
@@ -169,7 +177,12 @@ fn history() -> Vec<Sample> {
         row("1,203,990", "approval granted", "REQ-000482, item 1", "9f2c…e1a7", "Ravi Menon", false),
         row("1,203,871", "outcome unknown", LONG, HOSTILE, "worker", true),
     ];
-    vec![page("history-full", &made(rows, filter)), page("history-empty", &made(Vec::new(), HistoryFilter::default()))]
+    let all = HistoryFilter::default;
+    vec![
+        page("history-full", &made(rows.clone(), filter, Some(bundle))),
+        page("history-many", &made(rows, all(), Some(many))),
+        page("history-empty", &made(Vec::new(), all(), None)),
+    ]
 }
 
 fn record() -> Vec<Sample> {
