@@ -5,6 +5,7 @@
 #[path = "../live/ad_lab.rs"]
 mod ad_lab;
 mod chrome;
+mod evidence;
 mod journey;
 mod pages;
 #[allow(dead_code, reason = "the live suite uses the rest")]

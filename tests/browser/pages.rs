@@ -13,7 +13,8 @@ use crate::site::Site;
 
 const AXE: &str = include_str!("axe.min.js");
 
-/// Whose browser, which page, what the picture is called. `{n}`: a request that waits to be decided.
+/// Whose browser, which page, what the picture is called. `{n}`: a request that waits to be decided; `{r}`: a record in
+/// the log.
 const PAGES: &[(&str, &str, &str)] = &[
     ("", "/signin", "sign-in"),
     ("", "/nowhere", "not-found"),
@@ -41,6 +42,8 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("owner", "/requests/{n}/items/2/decision", "decision-sox"),
     ("auditor", "/", "home-auditor"),
     ("auditor", "/history", "history"),
+    ("auditor", "/history/{r}", "record"),
+    ("auditor", "/evidence", "evidence"),
     ("auditor", "/requests/{n}", "request-auditor"),
     ("admin", "/", "home-admin"),
     ("admin", "/adoption", "adoption"),
@@ -78,6 +81,7 @@ async fn every_page_is_good_to_look_at() {
     fs::create_dir_all(folder()).unwrap();
     let number = site.joiner("Nguyễn Thị", "Bild", &[("groups", "Finance – Ledger (read)")]).await;
     let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "Contracts archive")]).await;
+    let record = crate::evidence::proved(&site, number.0).await;
     let mut wrong = Vec::new();
     for look in Look::ALL {
         let mut browser = Browser::open(&portal, look).await;
@@ -89,7 +93,7 @@ async fn every_page_is_good_to_look_at() {
                 browser.enter(user).await;
                 whose = user;
             }
-            let path = path.replace("{n}", &number.0.to_string());
+            let path = path.replace("{n}", &number.0.to_string()).replace("{r}", &record.to_string());
             browser.go(&path).await;
             browser.see("//h1").await;
             picture(&browser, &format!("{name}-{}.png", look.word())).await;
