@@ -26,6 +26,7 @@ pub const COLUMNS: &[(&str, &[&str], &str)] = &[
     ("session", &["last_seen_at"], "that somebody is still there"),
     ("api_token", &["last_used_at"], "that a token is in use"),
     ("credential", &["last_used_at"], "that it is in use"),
+    ("erasure", &["held_back"], "what still stands in its way; proposal, decision and erasure are recorded"),
     ("step", &["due_at"], "when it is tried next; its attempts and their outcomes are recorded"),
 ];
 
