@@ -75,13 +75,15 @@ create trigger evidence_disclosure_only_forgets before update on evidence_disclo
 -- distinguished names, as they are now and as their own records have them from earlier. A family name alone counts where
 -- nobody else bears it; a given name alone never does. What is short or only digits must be the whole value.
 create function erasure_pattern(who uuid) returns text language sql stable set search_path = pg_catalog, public, pg_temp as $$
-    with past as (
+    with theirs as (
+        select id from evidence_record where subject = 'person:' || who
+        union select r.id from evidence_record r join account a on r.object = a.native_id::text where a.person = who
+        union select r.id from evidence_record r join request q on q.number = r.request
+               where q.subject = who and q.kind = 'joiner'
+    ), past as (
         select d.path, d.value::jsonb #>> '{}' as value
-          from evidence_record r join evidence_disclosure d on d.record = r.id
+          from theirs r join evidence_disclosure d on d.record = r.id
          where d.value is not null and jsonb_typeof(d.value::jsonb) = 'string'
-           and (r.subject = 'person:' || who
-                or r.object in (select a.native_id::text from account a where a.person = who)
-                or r.request in (select q.number from request q where q.subject = who and q.kind = 'joiner'))
     ), family as (
         select family_name as value from person where id = who
         union select value from past where path ~ '^/(before/|after/|detail/answers\.)family_name$'
@@ -182,14 +184,15 @@ begin
                or r.request = any (numbers)
                or r.object = any (objects)
                or split_part(r.object, '/', 2) = any (objects) as about,
-               r.actor = who or r.on_behalf_of = who as own
+               r.actor = who as own, r.actor = who or r.on_behalf_of = who as voice
           from evidence_record r
     )
     update evidence_disclosure d set value = null, key = null, erased_at = now()
       from theirs r
      where r.id = d.record and d.value is not null
        and ((r.about and (d.path <> '/actor/address' or r.actor is not distinct from who))
-            or (coalesce(r.own, false) and d.path in ('/actor/address', '/reason'))
+            or (r.own and d.path = '/actor/address')
+            or (r.voice and d.path = '/reason')
             or d.value ~ pattern
             or exists (select from evidence_record s join evidence_disclosure n on n.record = s.id
                         where s.id = d.record and s.subject = 'sign_in' and n.value ~ pattern));
