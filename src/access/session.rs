@@ -274,19 +274,35 @@ async fn record_end(
     Ok(())
 }
 
-/// Marks what ran out as ended and forgets old counts of failed sign-ins; for the worker, every few minutes.
+/// Marks what ran out as ended and forgets old counts of failed sign-ins; for the worker, every few minutes, in a
+/// transaction.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn sweep(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+pub async fn sweep(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    // By subject, so that two sweeps lock in one order.
     let ended = sqlx::query!(
-        "update session set ended_at = now(), ended_why = case when expires_at <= now() then 'expired' else 'idle' end
-          where ended_at is null and (expires_at <= now() or last_seen_at <= now() - interval '30 minutes')"
+        r#"with ended as (
+               update session
+                  set ended_at = now(), ended_why = case when expires_at <= now() then 'expired' else 'idle' end
+                where ended_at is null and (expires_at <= now() or last_seen_at <= now() - interval '30 minutes')
+            returning person, ended_why
+           )
+           select person as "person: PersonId", ended_why as "why!", count(*) as "count!"
+             from ended group by person, ended_why order by person, ended_why"#
     )
-    .execute(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let mut count = 0;
+    for row in ended {
+        let by = By::routine("sessions");
+        let detail = Facts::default().plain("why", row.why).plain("sessions", Value::Number(row.count));
+        let record = Record { detail, ..Record::new(action::SESSION_ENDED, format!("person:{}", row.person), by) };
+        evidence::append(conn, now, &record).await?;
+        count += u64::try_from(row.count).unwrap_or(0);
+    }
     sqlx::query!("delete from sign_in_throttle where last_failure_at < now() - interval '1 day'").execute(conn).await?;
-    Ok(ended.rows_affected())
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
 use crate::ids::{EntitlementId, PersonId};
-use crate::target::SystemKey;
+use crate::target::{SystemKey, Value};
 
 /// How much harm a wrong holder could do; chooses the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,6 +59,21 @@ pub struct NewEntitlement {
     pub risk: Risk,
     pub sox: bool,
     pub requestable: bool,
+}
+
+impl From<Entitlement> for NewEntitlement {
+    fn from(known: Entitlement) -> Self {
+        Self {
+            system: known.system,
+            native_id: known.native_id,
+            name: known.name,
+            description: known.description,
+            owner: known.owner,
+            risk: known.risk,
+            sox: known.sox,
+            requestable: known.requestable,
+        }
+    }
 }
 
 struct Row {
@@ -190,7 +205,19 @@ pub async fn owned_by(conn: &mut PgConnection, person: PersonId) -> Result<Vec<E
     find_many(conn, &ids).await
 }
 
-/// Adds an entitlement, or brings the one of that group up to date.
+impl NewEntitlement {
+    fn facts(&self) -> Facts {
+        Facts::default()
+            .plain("name", self.name.clone())
+            .plain("description", self.description.clone())
+            .plain("risk", self.risk.as_str())
+            .plain("sox", self.sox)
+            .plain("requestable", self.requestable)
+            .plain("owner", self.owner.map_or(Value::Null, |owner| owner.to_string().into()))
+    }
+}
+
+/// Adds an entitlement, or brings the one of that group up to date; one that is there exactly so is left alone.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -201,6 +228,14 @@ pub async fn add(
     new: &NewEntitlement,
 ) -> Result<EntitlementId, EvidenceError> {
     let id = EntitlementId::new();
+    // A change waits for whoever else is at the row; the row is what orders changes of one entitlement.
+    let before = match by_native(conn, &new.system.0, new.native_id).await? {
+        Some(id) => {
+            sqlx::query!("select id from entitlement where id = $1 for update", id.0).fetch_one(&mut *conn).await?;
+            find(conn, id).await?
+        }
+        None => None,
+    };
     let row = sqlx::query!(
         r#"insert into entitlement (id, system, kind, native_id, name, description, owner, risk, sox, requestable, folded)
            values ($1, $2, 'group_membership', $3, $4, $5, $6, $7, $8, $9, $10)
@@ -229,14 +264,11 @@ pub async fn add(
         // It is there already, exactly so.
         return by_native(conn, &new.system.0, new.native_id).await?.ok_or_else(|| sqlx::Error::RowNotFound.into());
     };
+    let action = if row.id == id { action::ENTITLEMENT_ADDED } else { action::ENTITLEMENT_CHANGED };
     let record = Record {
-        detail: Facts::default()
-            .plain("name", new.name.clone())
-            .plain("risk", new.risk.as_str())
-            .plain("sox", new.sox)
-            .plain("requestable", new.requestable)
-            .plain("owner", new.owner.map_or(crate::target::Value::Null, |owner| owner.to_string().into())),
-        ..Record::new(action::ENTITLEMENT_ADDED, format!("entitlement:{}", row.id), by.clone())
+        before: before.map(|before| NewEntitlement::from(before).facts()),
+        after: Some(new.facts()),
+        ..Record::new(action, format!("entitlement:{}", row.id), by.clone())
     };
     append(conn, now, &record).await?;
     Ok(row.id)

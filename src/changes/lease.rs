@@ -100,11 +100,19 @@ pub async fn lease(
     let kind = Kind::parse(&row.kind);
     let Some(address) = address(&row.key.0, correlation, &resolved) else {
         // A step it refers to was skipped or undone: it cannot be addressed, and no other attempt would change that.
+        let why = "It builds on a step that was not done. Skip it, or change the answers to plan again.";
+        let by = By { via: format!("worker:{worker}"), ..By::default() };
+        let record = Record {
+            item: Some(row.item_ordinal),
+            step: Some(row.id.0),
+            reason: Some(why.to_owned()),
+            ..Record::of_request(action::STEP_BLOCKED, row.number, by)
+        };
+        append(conn, now, &record).await?;
         sqlx::query!(
-            "update step set state = 'blocked', due_at = null, lease_until = null,
-                    told = 'It builds on a step that was not done. Skip it, or change the answers to plan again.'
-              where id = $1",
-            row.id.0
+            "update step set state = 'blocked', due_at = null, lease_until = null, told = $2 where id = $1",
+            row.id.0,
+            why
         )
         .execute(&mut *conn)
         .await?;

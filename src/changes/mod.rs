@@ -289,14 +289,24 @@ pub async fn skip(
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn retry_drifted(conn: &mut PgConnection, request: RequestId) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+pub async fn retry_drifted(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (number, request): (i64, RequestId),
+) -> Result<(), EvidenceError> {
+    let steps = sqlx::query_scalar!(
         "update step s set state = 'retrying', due_at = now(), told = null from item i
-          where i.id = s.item and i.request = $1 and s.state = 'drifted' and s.plan_number = i.plan_number",
+          where i.id = s.item and i.request = $1 and s.state = 'drifted' and s.plan_number = i.plan_number
+      returning s.id",
         request.0
     )
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    for step in steps {
+        let record = Record { step: Some(step), ..Record::of_request(action::STEP_RELEASED, number, by.clone()) };
+        append(conn, now, &record).await?;
+    }
     Ok(())
 }
 
@@ -304,13 +314,27 @@ pub async fn retry_drifted(conn: &mut PgConnection, request: RequestId) -> Resul
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn block_drifted(conn: &mut PgConnection, request: RequestId, why: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update step set state = 'blocked', told = $2 where request = $1 and state = 'drifted'",
+pub async fn block_drifted(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (number, request): (i64, RequestId),
+    why: &str,
+) -> Result<(), EvidenceError> {
+    let steps = sqlx::query_scalar!(
+        "update step set state = 'blocked', told = $2 where request = $1 and state = 'drifted' returning id",
         request.0,
         why
     )
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    for step in steps {
+        let record = Record {
+            step: Some(step),
+            reason: Some(why.to_owned()),
+            ..Record::of_request(action::STEP_BLOCKED, number, by.clone())
+        };
+        append(conn, now, &record).await?;
+    }
     Ok(())
 }

@@ -334,14 +334,25 @@ pub async fn deliver(pool: &PgPool, vault: &Vault) -> Result<usize, SecretError>
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn forget_expired(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
-    let secrets = sqlx::query!("update secret set sealed = null where expires_at <= now() and sealed is not null")
-        .execute(&mut *conn)
-        .await?;
+pub async fn forget_expired(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64, EvidenceError> {
+    let secrets = sqlx::query!(
+        "with gone as (
+             update secret set sealed = null where expires_at <= now() and sealed is not null returning id, step, request
+         )
+         select gone.step, r.number from gone join request r on r.id = gone.request order by r.number, gone.id"
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for secret in &secrets {
+        let by = By::routine("forget");
+        let record =
+            Record { step: Some(secret.step), ..Record::of_request(action::SECRET_EXPIRED, secret.number, by) };
+        append(conn, now, &record).await?;
+    }
     sqlx::query!("update delivery set sealed = null where expires_at <= now() and sealed is not null")
         .execute(conn)
         .await?;
-    Ok(secrets.rows_affected())
+    Ok(secrets.len() as u64)
 }
 
 #[cfg(test)]

@@ -294,7 +294,7 @@ async fn replan_one(pool: &PgPool, now: DateTime<Utc>, number: RequestNumber) ->
     let replanned = submit::plan_now(&mut tx, now, (&answers, asked_by, request.subject), Some(request.id)).await?;
     apply(&mut tx, now, &by, (number, request.id), &replanned).await?;
     // An item whose new plan is the old one (the target went back to `from`): its drifted steps are simply due again.
-    changes::retry_drifted(&mut tx, request.id).await?;
+    changes::retry_drifted(&mut tx, now, &by, (number.0, request.id)).await?;
     sqlx::query!("update item set replan_after = null where request = $1", request.id.0).execute(&mut *tx).await?;
     settle::settle(&mut tx, now, &by, request.id).await?;
     tx.commit().await?;
@@ -305,9 +305,10 @@ async fn hand_over(pool: &PgPool, now: DateTime<Utc>, number: RequestNumber, why
     let mut tx = pool.begin().await?;
     hold(&mut tx, &super::subject(number)).await?;
     let request = super::id(&mut tx, number).await?;
-    changes::block_drifted(&mut tx, request, why).await?;
+    let by = By::routine("replan");
+    changes::block_drifted(&mut tx, now, &by, (number.0, request), why).await?;
     sqlx::query!("update item set replan_after = null where request = $1", request.0).execute(&mut *tx).await?;
-    settle::settle(&mut tx, now, &By::routine("replan"), request).await?;
+    settle::settle(&mut tx, now, &by, request).await?;
     tx.commit().await?;
     Ok(())
 }

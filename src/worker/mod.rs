@@ -69,6 +69,13 @@ impl Worker {
         })
     }
 
+    /// With one more target system, however it is reached.
+    #[must_use]
+    pub fn with(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connectors.insert(connector.system().0.clone(), connector);
+        self
+    }
+
     /// Works until told to stop, then finishes what has begun.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let tasks = TaskTracker::new();

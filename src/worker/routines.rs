@@ -72,10 +72,16 @@ async fn erase_persons(worker: &Worker) -> anyhow::Result<usize> {
 }
 
 async fn forget(worker: &Worker) -> anyhow::Result<usize> {
-    let mut conn = worker.pool.acquire().await?;
-    let secrets = secret::forget_expired(&mut conn).await?;
-    let drafts = requests::draft::forget_old(&mut conn).await?;
-    let sessions = access::session::sweep(&mut conn).await?;
+    let now = worker.clock.now();
+    let mut tx = worker.pool.begin().await?;
+    let secrets = secret::forget_expired(&mut tx, now).await?;
+    tx.commit().await?;
+    let mut tx = worker.pool.begin().await?;
+    let drafts = requests::draft::forget_old(&mut tx).await?;
+    tx.commit().await?;
+    let mut tx = worker.pool.begin().await?;
+    let sessions = access::session::sweep(&mut tx, now).await?;
+    tx.commit().await?;
     Ok(usize::try_from(secrets + drafts + sessions)?)
 }
 

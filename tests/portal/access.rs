@@ -266,6 +266,6 @@ async fn what_ran_out_is_swept(options: PgPoolOptions, connect: PgConnectOptions
         .await
         .unwrap();
     let mut conn = portal.owner.acquire().await.unwrap();
-    assert_eq!(session::sweep(&mut conn).await.unwrap(), 1);
-    assert_eq!(session::sweep(&mut conn).await.unwrap(), 0);
+    assert_eq!(session::sweep(&mut conn, portal.clock.now()).await.unwrap(), 1);
+    assert_eq!(session::sweep(&mut conn, portal.clock.now()).await.unwrap(), 0);
 }
