@@ -199,12 +199,12 @@ async fn verify(state: &AppState, id: Uuid, place: Option<Place>) -> Result<(Opt
 
 /// The commands for a machine without any of ours; None where no key of the log's own list signed the checkpoint.
 fn elsewhere(id: Uuid, proof: &Proof, keys: &str) -> Option<Elsewhere> {
-    let keys = keys.lines().filter_map(|line| line.parse::<VerifierKey>().ok());
+    let mut keys = keys.lines().filter_map(|line| line.parse::<VerifierKey>().ok());
     let signed = |key: &VerifierKey| {
         let of_key = |line: &crate::evidence::note::Signature| line.name == key.name && line.id == key.id();
         proof.note.signatures.iter().any(of_key)
     };
-    let key = keys.filter(signed).last()?;
+    let key = keys.rfind(signed)?;
     // In base64 three bytes are four letters: a signature by this key begins with them.
     let begins = STANDARD.encode(&key.id()[..3]);
     Some(Elsewhere { id: id.to_string(), name: key.name.clone(), key: key.to_string(), begins })
