@@ -20,6 +20,16 @@ pub(super) fn verify(path: &Path, trust: &Trust) -> Report {
     report
 }
 
+/// The last checkpoint of the log before, as the first leaf of this one says; None where it follows none, or cannot be
+/// read, which its own verification tells.
+pub(super) fn predecessor(path: &Path) -> Option<Note> {
+    let text = std::fs::read_to_string(path.join("checkpoint")).ok()?;
+    let checkpoint: Checkpoint = text.parse::<Note>().ok()?.text.parse().ok()?;
+    let first = Folder(path.to_owned()).entry(0, checkpoint.size).ok()?;
+    let first: serde_json::Value = serde_json::from_slice(&first).ok()?;
+    first.pointer("/detail/previous_checkpoint")?.as_str()?.parse().ok()
+}
+
 fn all(path: &Path, trust: &Trust, report: &mut Report) -> Result<(), Failure> {
     let source = Source::folder(path);
     let folder = Folder(path.to_owned());

@@ -144,7 +144,13 @@ pub fn path(path: &Path, trust: &Trust) -> Vec<Report> {
         report.failure = Some(Failure::at(path, "neither a bundle (records/) nor a log (checkpoint, tile/)"));
         return vec![report];
     }
-    logs.iter().map(|(_, path)| folder::verify(path, trust)).collect()
+    let reports = logs.iter().enumerate().map(|(place, (_, path))| {
+        // A log that follows another one says where that one ended: the older log must still go that far.
+        let mut trust = trust.clone();
+        trust.checkpoints.extend(logs.get(place + 1).and_then(|(_, next)| folder::predecessor(next)));
+        folder::verify(path, &trust)
+    });
+    reports.collect()
 }
 
 /// A signed checkpoint of the log: its text, and that one of the log's keys signed it.

@@ -155,6 +155,7 @@ async fn a_restored_older_backup_is_refused_until_an_administrator_says_so(
     );
     assert_eq!(leaf["detail"]["reason"], "restored from Sunday's backup");
     assert!(log.live().await.holds());
+    assert!(reports[0].checked.iter().any(|check| check.what.contains("that you brought")), "{}", reports[0]);
 }
 
 #[sqlx::test]
