@@ -32,12 +32,12 @@ pub async fn take(
     Query(query): Query<Vec<(String, String)>>,
     Posted { me, fields }: Posted,
 ) -> Result<Response, Error> {
-    let Some(config) = &state.config.evidence else {
-        return Err(senseless("No signed log is set up here, so there are no proofs to take away."));
-    };
     let fields = Fields(fields.0.into_iter().chain(query).collect());
     let mut tx = state.pool.begin().await?;
     let permit = permit::<op::TakeReport>(&mut tx, &me.actor(), Object::None).await?;
+    let Some(config) = &state.config.evidence else {
+        return Err(senseless("No signed log is set up here, so there are no proofs to take away."));
+    };
     let selection = selection(&mut tx, &me, &fields).await?;
     let chosen = bundle::choose(&mut tx, me.now, &permit.by(), selection).await?;
     tx.commit().await?;

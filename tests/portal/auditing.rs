@@ -246,7 +246,7 @@ async fn a_bundle_is_taken_verifies_and_is_recorded(options: PgPoolOptions, conn
     site.settle().await;
     let auditor = site.portal.browser_of(site.company.auditor).await;
     let page = auditor.get("/history?kind=request").await;
-    assert!(page.text.contains("30 records") && page.text.contains("Take as evidence bundle"), "{}", page.text);
+    assert!(page.text.contains("Take 30 records as evidence bundle"), "{}", page.text);
     assert_eq!(page.value("kind").as_deref(), Some("request"), "the filter goes with the form");
 
     let report = site.verify(&site.bundle(&auditor, &[("kind", "request")], "all.zip").await);

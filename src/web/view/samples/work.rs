@@ -358,6 +358,7 @@ fn evidence() -> Vec<Sample> {
     late.missing = text("No timestamp authority is set up: no trusted third party states by when a record existed.");
     let mut bare = made(Badge::quiet("not set up"), Vec::new(), None);
     (bare.figures, bare.set_up) = (Vec::new(), true);
+    bare.summary = text("Records are kept, numbered and insert-only; nothing outside the database proves it yet.");
     vec![
         page("evidence-full", &made(Badge::ok("up to date"), Vec::new(), Some(full))),
         page("evidence-trouble", &made(Badge::bad("stands still"), trouble, Some(late))),
