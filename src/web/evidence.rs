@@ -65,7 +65,7 @@ pub async fn page(State(state): State<AppState>, me: SignedIn) -> Result<Respons
     };
     let page = EvidencePage {
         state: badge(&me, newest, &waiting, &view.outside),
-        summary: format!("Every record since {}, in signed order", me.when(newest.started_at).relative),
+        summary: format!("Every record, in signed order; begun {}", me.when(newest.started_at).relative),
         notices: notices(&me, config, newest, &waiting, &published),
         figures: figures(&me, newest, &waiting, (&outside, &view.outside)),
         log: Some(view),

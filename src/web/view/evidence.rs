@@ -15,7 +15,7 @@ pub struct EvidencePage {
     pub shell: Shell,
     /// How it goes: "up to date", "stands still".
     pub state: Badge,
-    /// "Every record since 1 October 2026, in signed order".
+    /// "Every record, in signed order; begun 1 Oct".
     pub summary: String,
     /// What is the matter, and what to do about it; the worst first.
     pub notices: Vec<Notice>,

@@ -311,7 +311,7 @@ fn evidence() -> Vec<Sample> {
     let made = |state, notices, log: Option<LogView>| EvidencePage {
         shell: auditor().page("Evidence log", Nav::Evidence),
         state,
-        summary: text("Every record since 1 Oct, in signed order"),
+        summary: text("Every record, in signed order; begun 1 Oct"),
         notices,
         figures: vec![
             figure("Records in the log", "1,204,118", "signed just now", ""),
