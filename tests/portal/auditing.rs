@@ -255,15 +255,18 @@ async fn a_bundle_is_taken_verifies_and_is_recorded(options: PgPoolOptions, conn
     let report = site.verify(&site.bundle(&auditor, &[("request", "REQ-000007")], "one.zip").await);
     assert!(report.holds() && report.checked.iter().any(|check| check.count == 1), "{report}");
 
+    let place = site.dir.path().to_owned();
     let drawn = |name: &str| {
         let program = "import json,sys,zipfile
 found = zipfile.ZipFile(sys.argv[1])
 print(json.loads(found.read(next(name for name in found.namelist() if name.endswith('bundle.json'))))['sampled'])";
-        let output = Command::new("python3").args(["-c", program]).arg(site.dir.path().join(name)).output().unwrap();
+        let output = Command::new("python3").args(["-c", program]).arg(place.join(name)).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     for (name, seed) in [("a.zip", "2026-Q4"), ("b.zip", "2026-Q4"), ("c.zip", "other")] {
+        // A sample comes with everything about its requests: the export of one of them too.
+        site.settle().await;
         let path = site.bundle(&auditor, &[("kind", "request"), ("size", "5"), ("seed", seed)], name).await;
         assert!(site.verify(&path).holds(), "{name}");
     }

@@ -2,6 +2,7 @@
 //! hostile names, read-only. The test that renders them also writes them to `target/ui-samples/`, with the static
 //! files beside them, so that they can be looked at (`python3 -m http.server --directory target/ui-samples`).
 
+mod auditing;
 mod company;
 mod forms;
 mod letters;
@@ -25,7 +26,8 @@ fn page(name: &'static str, template: &impl Template) -> Sample {
 }
 
 fn all() -> Vec<Sample> {
-    [pages::all(), own::all(), forms::all(), work::all(), letters::all(), people::all(), fragments()].concat()
+    [pages::all(), own::all(), forms::all(), work::all(), auditing::all(), letters::all(), people::all(), fragments()]
+        .concat()
 }
 
 /// The pieces that scripts fetch; each has its text without a script too.
