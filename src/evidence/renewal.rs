@@ -30,7 +30,7 @@ pub async fn rotate_key(
     if old.name != current.origin {
         return Err(LogError::Refused(format!("the key is of {}, the log is {}", old.name, current.origin)));
     }
-    let (new, statement) = keeper.rotate()?;
+    let (new, statement) = keeper.next()?;
     let folder = log::folder(published, current.id);
     let path = folder.0.join("keys").join(format!("rotation-{}", hex::encode(new.id())));
     // The statement first: a list that names a key which nobody introduced does not verify.
@@ -42,6 +42,8 @@ pub async fn rotate_key(
     let record = Record { detail, ..Record::new(action::LOG_KEY_ROTATED, format!("log:{}", current.origin), by) };
     append(&mut tx, now, &record).await?;
     tx.commit().await?;
+    // Last of all: what is broken off before is done again, with the same key.
+    keeper.turn_to_next()?;
     Ok(new)
 }
 

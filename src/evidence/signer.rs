@@ -109,6 +109,7 @@ impl Keeper {
     /// # Errors
     /// Where it is missing or not by this key.
     pub fn head(&self) -> Result<(Checkpoint, Note), SignError> {
+        self.finish()?;
         let key = self.key()?;
         let path = self.folder.join("head");
         let text = match fs::read_to_string(&path) {
@@ -169,37 +170,94 @@ impl Keeper {
         Ok(note)
     }
 
-    /// Replaces the key. Gives the statement of the change, signed by both keys, as is the head.
+    /// Makes the next key, which waits until [`Keeper::turn_to_next`], and the statement of the change, signed by both keys.
+    /// The same key again where one waits already.
     ///
     /// # Errors
     /// As [`Keeper::head`], or where the disk refuses.
-    pub fn rotate(&self) -> Result<(VerifierKey, Note), SignError> {
-        let (old, (head, note)) = (self.key()?, self.head()?);
-        let new = new_key(&old.verifier().name)?;
+    pub fn next(&self) -> Result<(VerifierKey, Note), SignError> {
+        let (old, (head, _)) = (self.key()?, self.head()?);
+        let new = self.waiting(&old.verifier().name)?;
         let text = rotation_text(&head, new.verifier());
         let statement = Note { signatures: vec![old.sign(&text), new.sign(&text)], text };
-        let kept = format!("key.{}", hex::encode(old.verifier().id()));
-        write_private(&self.folder.join(&kept), &old.text()).map_err(self.io(&kept))?;
-        write_private(&self.folder.join("key.new"), &new.text()).map_err(self.io("key.new"))?;
-        // Signed by both: whichever of the two keys a crash leaves in its place, the head is one that it knows.
-        let head = Note { signatures: vec![old.sign(&note.text), new.sign(&note.text)], text: note.text };
-        write_whole(&self.folder.join("head"), head.to_string().as_bytes()).map_err(self.io("head"))?;
-        fs::rename(self.folder.join("key.new"), self.folder.join("key")).map_err(self.io("key"))?;
-        let public = format!("{}\n{}\n", old.verifier(), new.verifier());
-        write_whole(&self.folder.join("log.vkey"), public.as_bytes()).map_err(self.io("log.vkey"))?;
         Ok((new.verifier().clone(), statement))
     }
 
-    /// Puts key and head of the log that ends aside under its number, and makes those of the next.
+    /// Takes the waiting key into use; the old one stays beside it.
+    ///
+    /// # Errors
+    /// As [`Keeper::head`], or where the disk refuses.
+    pub fn turn_to_next(&self) -> Result<(), SignError> {
+        let (old, (_, note)) = (self.key()?, self.head()?);
+        let new = self.waiting(&old.verifier().name)?;
+        self.keep("key", &hex::encode(old.verifier().id()))?;
+        let public = format!("{}\n{}\n", old.verifier(), new.verifier());
+        write_whole(&self.folder.join("log.vkey"), public.as_bytes()).map_err(self.io("log.vkey"))?;
+        // Signed by both: whichever of the two keys a crash leaves in its place, the head is one that it knows.
+        let head = Note { signatures: vec![old.sign(&note.text), new.sign(&note.text)], text: note.text };
+        write_whole(&self.folder.join("head"), head.to_string().as_bytes()).map_err(self.io("head"))?;
+        self.finish()
+    }
+
+    /// Puts copies of key and head of the log that ends aside under its number, and makes those of the next log.
     ///
     /// # Errors
     /// As [`Keeper::make`].
     pub fn retire(&self, number: i32, origin: &str) -> Result<VerifierKey, SignError> {
-        for name in ["key", "head"] {
-            let aside = self.folder.join(format!("{name}-{number}"));
-            fs::rename(self.folder.join(name), aside).map_err(self.io(name))?;
+        self.keep("key", &number.to_string())?;
+        self.keep("head", &number.to_string())?;
+        let new = self.waiting(origin)?;
+        let text = Checkpoint::empty(origin).to_string();
+        let head = Note { signatures: vec![new.sign(&text)], text };
+        let public = format!("{}\n", new.verifier());
+        write_whole(&self.folder.join("log.vkey"), public.as_bytes()).map_err(self.io("log.vkey"))?;
+        write_whole(&self.folder.join("head"), head.to_string().as_bytes()).map_err(self.io("head"))?;
+        self.finish()?;
+        Ok(new.verifier().clone())
+    }
+
+    /// The key that waits to be used under that name, made where there is none.
+    fn waiting(&self, name: &str) -> Result<SigningKey, SignError> {
+        let path = self.folder.join("key.new");
+        if path.exists() {
+            let key: SigningKey = read_private(&path)?
+                .parse()
+                .map_err(|error| SignError::Unreadable(path.clone(), format!("{error}")))?;
+            if key.verifier().name == name {
+                return Ok(key);
+            }
+            fs::remove_file(&path).map_err(self.io("key.new"))?;
         }
-        self.make(origin)
+        let key = new_key(name)?;
+        write_private(&path, &key.text()).map_err(self.io("key.new"))?;
+        Ok(key)
+    }
+
+    /// A copy beside the file, unless there is one.
+    fn keep(&self, name: &str, suffix: &str) -> Result<(), SignError> {
+        let kept = format!("{name}-{suffix}");
+        let path = self.folder.join(&kept);
+        if path.exists() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(self.folder.join(name)).map_err(self.io(name))?;
+        write_private(&path, text.trim_end_matches('\n')).map_err(self.io(&kept))
+    }
+
+    /// A change of keys takes effect with the head that the waiting key signed; a crash may have left its key waiting.
+    fn finish(&self) -> Result<(), SignError> {
+        let waiting = self.folder.join("key.new");
+        if !waiting.exists() {
+            return Ok(());
+        }
+        let key: Option<SigningKey> = read_private(&waiting)?.parse().ok();
+        let head: Option<Note> = fs::read_to_string(self.folder.join("head")).ok().and_then(|text| text.parse().ok());
+        if let (Some(key), Some(head)) = (key, head)
+            && head.verify(key.verifier()).is_ok()
+        {
+            fs::rename(&waiting, self.folder.join("key")).map_err(self.io("key"))?;
+        }
+        Ok(())
     }
 
     /// The last head of a log that was put aside.
@@ -456,11 +514,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keeper = Keeper::new(dir.path());
         let old = keeper.make("example.com/1").unwrap();
-        let (new, statement) = keeper.rotate().unwrap();
+        let (new, statement) = keeper.next().unwrap();
         assert_ne!(old, new);
+        assert_eq!(keeper.next().unwrap().0, new, "broken off here, the same key waits");
+        assert_eq!(keeper.key().unwrap().verifier(), &old);
+        keeper.turn_to_next().unwrap();
         assert!(statement.verify(&old).is_ok() && statement.verify(&new).is_ok());
         assert!(statement.text.ends_with(&format!("0\n{new}\n")));
         assert_eq!(keeper.key().unwrap().verifier(), &new);
         assert!(keeper.head().is_ok());
+    }
+
+    #[test]
+    fn a_change_of_keys_that_was_broken_off_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = Keeper::new(dir.path());
+        let old = keeper.make("example.com/1").unwrap();
+        let before = keeper.key().unwrap().text();
+        let new = keeper.retire(1, "example.com/2").unwrap();
+        // As if the power had gone before the last rename.
+        fs::rename(dir.path().join("key"), dir.path().join("key.new")).unwrap();
+        write_private(&dir.path().join("key"), &before).unwrap();
+        assert_eq!(keeper.head().unwrap().0, Checkpoint::empty("example.com/2"));
+        assert_eq!(keeper.key().unwrap().verifier(), &new);
+        assert!(keeper.aside(1).unwrap().verify(&old).is_ok());
     }
 }
