@@ -10,9 +10,10 @@
 //! published: opening ([`Sequencer::open`]) begins at the signer's head and does what is missing. The order between
 //! transactions is whatever they are found in; within a subject it is the subject's own.
 
-use std::collections::HashMap;
+mod search;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -25,18 +26,7 @@ use super::record::{By, EvidenceError, Facts, Record, append};
 use super::signer::{Line, Question, SignError};
 use super::tiles::{Edge, Folder, Pending, Stored, TileError, WIDTH, write_whole};
 use super::{action, tree};
-
-/// Records that get their places in one transaction.
-const BATCH: i64 = 2000;
-
-/// How far behind the newest record that has a place is looked for late ones, and how often: a transaction that commits
-/// late shows a record that is older than others already in the log. Ids carry the time at which they were made.
-const SWEEPS: [(Duration, Option<Duration>); 4] = [
-    (Duration::ZERO, Some(Duration::from_secs(3))),
-    (Duration::from_secs(2), Some(Duration::from_mins(5))),
-    (Duration::from_mins(10), Some(Duration::from_hours(24))),
-    (Duration::from_hours(24), None),
-];
+use search::{BATCH, Found, Search};
 
 /// Why the log does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -110,19 +100,8 @@ struct Open {
     edge: Edge,
     head: Checkpoint,
     note: Note,
-    /// The newest id that has a place.
-    newest: Option<Uuid>,
-    /// When each of [`SWEEPS`] was last made.
-    swept: [Option<Instant>; 4],
+    search: Search,
     announced: bool,
-}
-
-struct Found {
-    id: Uuid,
-    at: DateTime<Utc>,
-    subject: String,
-    seq: i64,
-    canonical: Vec<u8>,
 }
 
 impl Sequencer {
@@ -147,7 +126,7 @@ impl Sequencer {
     async fn go_on(&self, open: &mut Open, pool: &PgPool, now: DateTime<Utc>) -> Result<Turn, LogError> {
         let mut conn = pool.acquire().await?;
         let mut turn = Turn { size: open.edge.size(), ..Turn::default() };
-        let found = open.unplaced(&mut conn).await?;
+        let found = open.search.next(&mut conn, open.log.id).await?;
         if !found.is_empty() {
             turn.more = i64::try_from(found.len()).unwrap_or(0) >= BATCH;
             turn.sequenced = found.len();
@@ -204,7 +183,7 @@ impl Sequencer {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        let mut open = Open { log, folder, edge, head, note, newest, swept: [None; 4], announced: false };
+        let mut open = Open { log, folder, edge, head, note, search: Search::after(newest), announced: false };
         open.recent_leaves_are_ours(&mut conn).await?;
         while open.edge.size() < open.log.leaves {
             let from = open.edge.size();
@@ -299,38 +278,6 @@ async fn placed(conn: &mut PgConnection, log: i32, from: u64) -> Result<Vec<Vec<
 }
 
 impl Open {
-    /// Records that have no place yet, in the order in which they get them.
-    async fn unplaced(&mut self, conn: &mut PgConnection) -> Result<Vec<Found>, LogError> {
-        let due = (0..SWEEPS.len())
-            .rfind(|sweep| self.swept[*sweep].is_none_or(|at| at.elapsed() >= SWEEPS[*sweep].0))
-            .unwrap_or(0);
-        let low = self.newest.zip(SWEEPS[due].1).map_or(Uuid::nil(), |(newest, behind)| before(newest, behind));
-        let mut found = sqlx::query_as!(
-            Found,
-            "select r.id, r.at, r.subject, r.seq, r.canonical from evidence_record r
-              where r.id >= $2 and not exists (select from evidence_leaf l where l.log = $1 and l.record_id = r.id)
-              order by r.id limit $3",
-            self.log.id,
-            low,
-            BATCH
-        )
-        .fetch_all(&mut *conn)
-        .await?;
-        if i64::try_from(found.len()).unwrap_or(0) < BATCH {
-            // Everything that this sweep looks at has been seen, and with it what the shorter ones look at.
-            self.swept[..=due].fill(Some(Instant::now()));
-        }
-        loop {
-            let earlier = predecessors(conn, self.log.id, &found).await?;
-            if earlier.is_empty() {
-                break;
-            }
-            found.extend(earlier);
-        }
-        in_subject_order(&mut found);
-        Ok(found)
-    }
-
     /// Gives them their places, unless another sequencer was here.
     async fn place(&mut self, conn: &mut PgConnection, found: &[Found]) -> Result<(), LogError> {
         let ids: Vec<Uuid> = found.iter().map(|one| one.id).collect();
@@ -359,7 +306,7 @@ impl Open {
         .await?;
         tx.commit().await?;
         self.log.leaves += count;
-        self.newest = self.newest.max(ids.into_iter().max());
+        self.search.placed(ids.into_iter().max());
         Ok(())
     }
 
@@ -432,58 +379,6 @@ impl Open {
     }
 }
 
-/// The lowest id that may have been made so long before that one (UUIDv7: its first 48 bits are milliseconds).
-fn before(id: Uuid, behind: Duration) -> Uuid {
-    let millis = (id.as_u128() >> 80).saturating_sub(behind.as_millis());
-    Uuid::from_u128(millis << 80)
-}
-
-/// For each subject the record before the first one found, where that has no place yet either.
-async fn predecessors(conn: &mut PgConnection, log: i32, found: &[Found]) -> Result<Vec<Found>, sqlx::Error> {
-    let mut first: HashMap<&str, i64> = HashMap::new();
-    for one in found {
-        first.entry(&one.subject).and_modify(|seq| *seq = one.seq.min(*seq)).or_insert(one.seq);
-    }
-    first.retain(|_, seq| *seq > 1);
-    if first.is_empty() {
-        return Ok(Vec::new());
-    }
-    let subjects: Vec<String> = first.keys().map(|subject| (*subject).to_owned()).collect();
-    let numbers: Vec<i64> = first.values().map(|seq| seq - 1).collect();
-    sqlx::query_as!(
-        Found,
-        r#"select r.id, r.at, r.subject, r.seq, r.canonical
-             from unnest($2::text[], $3::bigint[]) as need (subject, seq)
-             join evidence_record r on r.subject = need.subject and r.seq = need.seq
-            where not exists (select from evidence_leaf l where l.log = $1 and l.record_id = r.id)"#,
-        log,
-        &subjects,
-        &numbers
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// By time of making; among a subject's records by their number, in the places that the subject has.
-fn in_subject_order(found: &mut [Found]) {
-    found.sort_by_key(|one| one.id);
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-    for (place, one) in found.iter().enumerate() {
-        places.entry(one.subject.clone()).or_default().push(place);
-    }
-    for places in places.into_values().filter(|places| places.len() > 1) {
-        let sorted = |found: &[Found]| places.windows(2).all(|pair| found[pair[0]].seq < found[pair[1]].seq);
-        // Two machines' clocks differ by little: there is hardly ever anything to exchange.
-        while !sorted(found) {
-            for pair in places.windows(2) {
-                if found[pair[0]].seq > found[pair[1]].seq {
-                    found.swap(pair[0], pair[1]);
-                }
-            }
-        }
-    }
-}
-
 /// Writes the files; a full tile takes the place of its partial ones.
 fn store(folder: &Folder, files: &[Pending]) -> Result<(), LogError> {
     for file in files {
@@ -513,35 +408,4 @@ pub async fn note_trouble(pool: &PgPool, trouble: &str) -> Result<(), sqlx::Erro
     .execute(pool)
     .await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(id: u128, subject: &str, seq: i64) -> Found {
-        Found {
-            id: Uuid::from_u128(id),
-            at: DateTime::UNIX_EPOCH,
-            subject: subject.to_owned(),
-            seq,
-            canonical: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_subjects_records_keep_their_order_whatever_the_clocks_said() {
-        let mut all = vec![found(5, "a", 1), found(1, "a", 3), found(2, "b", 7), found(3, "a", 2), found(4, "b", 8)];
-        in_subject_order(&mut all);
-        let order: Vec<(&str, i64)> = all.iter().map(|one| (one.subject.as_str(), one.seq)).collect();
-        assert_eq!(order, [("a", 1), ("b", 7), ("a", 2), ("b", 8), ("a", 3)]);
-    }
-
-    #[test]
-    fn an_id_knows_its_time() {
-        let id = Uuid::now_v7();
-        let earlier = before(id, Duration::from_secs(3));
-        assert_eq!((id.as_u128() >> 80) - (earlier.as_u128() >> 80), 3000);
-        assert_eq!(before(Uuid::nil(), Duration::from_secs(3)), Uuid::nil());
-    }
 }
