@@ -14,5 +14,6 @@ mod journeys;
 mod mirror;
 mod people;
 mod permissions;
+mod recorded;
 mod safety;
 mod witness;

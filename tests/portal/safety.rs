@@ -50,9 +50,13 @@ pub fn routes() -> Vec<(Method, String)> {
     for part in table.split(".route(").skip(1) {
         let Some(path) = part.split('"').nth(1) else { continue };
         let handlers = part.split('"').nth(2).unwrap_or_default().split(";").next().unwrap_or_default();
-        for (word, method) in
-            [("get(", Method::GET), ("post(", Method::POST), ("delete(", Method::DELETE), ("put(", Method::PUT)]
-        {
+        for (word, method) in [
+            ("get(", Method::GET),
+            ("post(", Method::POST),
+            ("delete(", Method::DELETE),
+            ("put(", Method::PUT),
+            ("patch(", Method::PATCH),
+        ] {
             if handlers.contains(word) {
                 routes.push((method, path.to_owned()));
             }
