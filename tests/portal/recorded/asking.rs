@@ -36,8 +36,7 @@ fn until<'a>(ledger: &'a str, month: &'a str) -> Vec<(&'static str, &'a str)> {
 /// Anna's manager asks for the ledger; the request's address.
 async fn ledger(walk: &mut Walk) -> String {
     let (manager, ledger) = (walk.portal.browser_of(walk.company.manager).await, walk.company.ledger.to_string());
-    let begun =
-        walk.did("POST /requests/new/{kind}", manager.post("/requests/new/access", &until(&ledger, "3"))).await;
+    let begun = walk.did("POST /requests/new/{kind}", manager.post("/requests/new/access", &until(&ledger, "3"))).await;
     send(walk, "POST /requests", &manager, begun.location()).await.location().to_owned()
 }
 
@@ -63,8 +62,7 @@ pub async fn sent_back_and_changed(walk: &mut Walk) {
     let changed = walk.did("POST /drafts/{id}/{step}", manager.post(&form, &until(&ledger, "2"))).await;
     send(walk, "POST /requests (changed)", &manager, changed.location()).await;
     // Another draft is thrown away.
-    let begun =
-        walk.did("POST /requests/new/{kind}", manager.post("/requests/new/access", &until(&ledger, "4"))).await;
+    let begun = walk.did("POST /requests/new/{kind}", manager.post("/requests/new/access", &until(&ledger, "4"))).await;
     let draft = begun.location().trim_end_matches("/check").to_owned();
     walk.did("POST /drafts/{id}/discard", manager.post(&format!("{draft}/discard"), &[])).await;
 }
@@ -75,7 +73,9 @@ pub async fn refused_by_the_target(walk: &mut Walk) {
     walk.target.script([Next::Refuse]);
     walk.work("select exists (select from request where number = 1 and state = 'needs_person')").await;
     let lead = walk.portal.browser_of(walk.company.lead).await;
-    let step = walk.id("select s.id from step s join request r on r.id = s.request where r.number = 1 and s.state = 'blocked'").await;
+    let step = walk
+        .id("select s.id from step s join request r on r.id = s.request where r.number = 1 and s.state = 'blocked'")
+        .await;
     let name = "POST /requests/{number}/steps/{step}/retry";
     walk.did(name, lead.post(&format!("/requests/1/steps/{step}/retry"), &[])).await;
     walk.target.script([Next::Refuse]);

@@ -86,12 +86,8 @@ const OTHER_ROUTINES: &[(&str, &str)] = &[
 ];
 
 /// Words of a state that nothing in the program sets: reserved, and found here once something does.
-const RESERVED: &[(&str, &str)] = &[
-    ("step", "undone"),
-    ("item", "lapsed"),
-    ("request", "lapsed"),
-    ("request", "waiting_for_requester"),
-];
+const RESERVED: &[(&str, &str)] =
+    &[("step", "undone"), ("item", "lapsed"), ("request", "lapsed"), ("request", "waiting_for_requester")];
 
 fn route_of(name: &str) -> &str {
     name.split(" (").next().unwrap_or(name)

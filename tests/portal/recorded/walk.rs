@@ -23,8 +23,7 @@ use crate::support::scripted::Scripted;
 
 /// Words in a line; whose turn it is and who lives changes with time alone.
 fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Vec<&str> =
-        words.into_iter().filter(|word| !["routine", "worker_heartbeat"].contains(word)).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !["routine", "worker_heartbeat"].contains(word)).collect();
     if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
 }
 
@@ -110,8 +109,10 @@ impl Walk {
     }
 
     async fn records(&self) -> BTreeSet<(Uuid, String, String)> {
-        let rows: Vec<(Uuid, String, String)> =
-            sqlx::query_as("select id, action, subject from evidence_record").fetch_all(&self.portal.owner).await.unwrap();
+        let rows: Vec<(Uuid, String, String)> = sqlx::query_as("select id, action, subject from evidence_record")
+            .fetch_all(&self.portal.owner)
+            .await
+            .unwrap();
         rows.into_iter().collect()
     }
 
@@ -165,10 +166,7 @@ impl Walk {
     }
 
     pub async fn id(&self, query: &'static str) -> Uuid {
-        sqlx::query_scalar(query)
-            .fetch_one(&self.portal.owner)
-            .await
-            .unwrap_or_else(|error| panic!("{query}: {error}"))
+        sqlx::query_scalar(query).fetch_one(&self.portal.owner).await.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// Approves every item of the newest request, stage by stage, by whoever may.

@@ -37,8 +37,7 @@ impl Walk {
     async fn reset_password(&mut self) {
         let desk = self.portal.browser_of(self.company.desk).await;
         let fields = [("person", "Anna Vogel (avogel)"), ("go", "continue")];
-        let begun =
-            self.did("POST /requests/new/{kind}", desk.post("/requests/new/password_reset", &fields)).await;
+        let begun = self.did("POST /requests/new/{kind}", desk.post("/requests/new/password_reset", &fields)).await;
         send_draft(self, "POST /requests", &desk, begun.location()).await;
         self.work("select exists (select from secret where usable_at is not null and revealed_at is null)").await;
     }
@@ -80,11 +79,8 @@ pub async fn passwords(walk: &mut Walk) {
     walk.done.insert("routine: deliver-secrets".to_owned(), "secret.revealed".to_owned());
     walk.reset_password().await;
     walk.set("update secret set expires_at = now() where revealed_at is null").await;
-    walk.working(
-        "routine: forget (a password)",
-        "select not exists (select from secret where sealed is not null)",
-    )
-    .await;
+    walk.working("routine: forget (a password)", "select not exists (select from secret where sealed is not null)")
+        .await;
 }
 
 /// Somebody else unlocked it meanwhile.
