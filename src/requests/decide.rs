@@ -1,5 +1,7 @@
 //! Deciding: one person, one item, the digest they saw; the next stage opens or the item is approved.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -47,6 +49,8 @@ pub struct Deciding {
 
 struct Open {
     request: RequestId,
+    /// The digests of the rule versions that the item was planned by.
+    rules: BTreeMap<String, String>,
     item: ItemId,
     stage: Uuid,
     plan_number: i32,
@@ -116,7 +120,7 @@ async fn try_decide(
 
 async fn open_stage(conn: &mut PgConnection, item: ItemId, digest: &str) -> Result<Open, RequestError> {
     let found = sqlx::query!(
-        r#"select i.request as "request: RequestId", i.digest, i.plan_number, s.id as "stage?", s.ordinal as "stage_ordinal?",
+        r#"select i.request as "request: RequestId", i.digest, i.basis, i.plan_number, s.id as "stage?", s.ordinal as "stage_ordinal?",
                   s.name as "name?", s.needed
              from item i
              left join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
@@ -131,6 +135,7 @@ async fn open_stage(conn: &mut PgConnection, item: ItemId, digest: &str) -> Resu
     match (same, found.stage, found.stage_ordinal) {
         (true, Some(stage), Some(stage_ordinal)) => Ok(Open {
             request: found.request,
+            rules: changes::rules(&found.basis),
             item,
             stage,
             plan_number: found.plan_number,
@@ -158,6 +163,7 @@ async fn write(
         item: Some(deciding.item),
         plan_digest: Some(deciding.digest.clone()),
         reason: Some(comment.to_owned()),
+        rules: open.rules.clone(),
         detail: Facts::default().personal("stage", open.stage_name.clone()),
         ..Record::of_request(action, deciding.number.0, by.clone())
     };

@@ -152,6 +152,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     assert!(missing.is_empty(), "not walked: {missing:?}");
 
     every_word_is_walked(&walk).await;
+    the_rules_stand_in_the_record(&walk).await;
     let mut text = String::from("What is done: the tables that it changed: what it recorded\n");
     for (name, line) in &walk.done {
         text.push_str(&format!("{name}: {line}\n"));
@@ -183,4 +184,18 @@ async fn every_word_is_walked(walk: &Walk) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What was planned, decided or applied says by which rules; an ending follows from what was decided before.
+async fn the_rules_stand_in_the_record(walk: &Walk) {
+    let without: Vec<(String, String)> = sqlx::query_as(
+        "select e.action, e.subject from evidence_record e join request r on r.number = e.request and r.kind <> 'expiry'
+          where (e.action in ('item.planned', 'step.intended', 'step.applied') or e.action like 'approval.%')
+            and not coalesce(convert_from(e.canonical, 'UTF8')::jsonb #> '{software,rules}'
+                                 ?& '{routes,naming,birthright,service_levels}', false)",
+    )
+    .fetch_all(&walk.portal.owner)
+    .await
+    .unwrap();
+    assert!(without.is_empty(), "{without:?}");
 }
