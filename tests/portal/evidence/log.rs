@@ -81,16 +81,16 @@ async fn two_sequencers_make_one_log(options: PgPoolOptions, connect: PgConnectO
 async fn restore(log: &Log, leaves: i64) {
     let mut tx = log.owner.begin().await.unwrap();
     for statement in [
-        "alter table evidence_leaf disable trigger all",
-        "alter table evidence_record disable trigger all",
+        "alter table evidence_leaf disable trigger user",
+        "alter table evidence_record disable trigger user",
         "create temporary table later on commit drop as select record_id from evidence_leaf where leaf_index >= $1",
         "delete from evidence_leaf where leaf_index >= $1",
         "delete from evidence_disclosure where record in (select record_id from later) and $1 >= 0",
         "delete from evidence_record where id in (select record_id from later) and $1 >= 0",
         "update evidence_subject s set seq = coalesce((select max(seq) from evidence_record r where r.subject = s.subject), 0) where $1 >= 0",
         "update evidence_log set leaves = $1, size = least(size, $1)",
-        "alter table evidence_leaf enable trigger all",
-        "alter table evidence_record enable trigger all",
+        "alter table evidence_leaf enable trigger user",
+        "alter table evidence_record enable trigger user",
     ] {
         let query = sqlx::query(statement);
         let query = if statement.contains("$1") { query.bind(leaves) } else { query };
