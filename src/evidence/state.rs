@@ -72,8 +72,8 @@ pub async fn waiting(conn: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
         Waiting,
         r#"select count(*) as "records!", min(r.at) as oldest from evidence_record r
             where r.at > now() - interval '1 hour'
-              and not exists (select from evidence_leaf l
-                               where l.record_id = r.id and l.log = (select max(id) from evidence_log))"#
+              and (select l.leaf_index from evidence_leaf l
+                    where l.record_id = r.id and l.log = (select max(id) from evidence_log)) is null"#
     )
     .fetch_one(conn)
     .await
