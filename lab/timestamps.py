@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 LONGEST = 4096  # bytes of a question
+ONE = threading.Lock()  # openssl keeps the serial number in a file
 
 CONFIG = """
 [req]
@@ -81,16 +83,23 @@ class Authority(http.server.BaseHTTPRequestHandler):
     timeout = 10
 
     def do_POST(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        if not 0 < length <= LONGEST or self.headers.get("Content-Type") != "application/timestamp-query":
-            self.send_error(400, "a timestamp query of at most 4096 bytes is expected")
+        stated = self.headers.get("Content-Length") or ""
+        length = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 0
+        kind = (self.headers.get("Content-Type") or "").split(";")[0].strip().lower()
+        if not 0 < length <= LONGEST or kind != "application/timestamp-query":
+            self.send_error(400, f"a timestamp query of at most {LONGEST} bytes is expected")
+            return
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.send_error(400, "the query ends too early")
             return
         with tempfile.TemporaryDirectory() as temporary:
             question, answer = f"{temporary}/question", f"{temporary}/answer"
             with open(question, "wb") as out:
-                out.write(self.rfile.read(length))
-            done = subprocess.run(["openssl", "ts", "-reply", "-config", f"{self.folder}/authority.cnf", "-queryfile", question,
-                                   "-out", answer], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                out.write(body)
+            with ONE:
+                done = subprocess.run(["openssl", "ts", "-reply", "-config", f"{self.folder}/authority.cnf", "-queryfile", question,
+                                       "-out", answer], stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if done.returncode:
                 self.log_message("openssl: %s", done.stderr.strip())
                 self.send_error(500, "openssl did not answer")
@@ -112,8 +121,7 @@ def main():
     Authority.folder = os.path.abspath(given.dir)
     make(Authority.folder)
     host, port = given.listen.rsplit(":", 1)
-    # One question at a time: openssl keeps the serial number in a file.
-    server = http.server.HTTPServer((host, int(port)), Authority)
+    server = http.server.ThreadingHTTPServer((host, int(port)), Authority)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"timestamps at http://{host}:{server.server_address[1]}", flush=True)
     server.serve_forever()

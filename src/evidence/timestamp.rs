@@ -1,84 +1,108 @@
 //! RFC 3161 timestamps: the question, and everything about an answer that can be checked without a network.
 //!
-//! An answer holds a signed statement (CMS, RFC 5652) that some bytes existed at some time. Checked are: the status, that it
-//! is about these bytes and this question, the signature over the signed attributes and what they bind (content, type, the
-//! signer's certificate), and the certificate's way to a trusted root, as of the stated time, with the purpose
-//! "time stamping".
+//! An answer holds a signed statement (CMS, RFC 5652) that some bytes existed at some time. Checked are: the status,
+//! that it is about these bytes and this question, the signature over the signed attributes and what they bind (the
+//! content, its type, the signer's certificate), and the certificate's way to a trusted root, as of the stated time,
+//! with the purpose "time stamping". Revocation is not looked at: it cannot be known offline.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use cms::attr::MessageDigest;
-use cms::cert::CertificateChoices;
-use cms::content_info::ContentInfo;
-use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
-use der::asn1::{Any, AnyRef, BitString, Int, ObjectIdentifier, OctetString, OctetStringRef, Uint, Utf8StringRef};
-use der::{Encode as _, Reader as _, Sequence, SliceReader, Tag, Tagged as _};
+mod authority;
+mod signature;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use der::asn1::{Any, AnyRef, BitStringRef, Int, ObjectIdentifier, OctetString, Uint, Utf8StringRef};
+use der::{Decode as _, Encode as _, Reader as _, Sequence, SliceReader, Tag, TagNumber, Tagged as _};
 use ring::digest;
-use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::ring as algorithms;
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-use x509_cert::Certificate;
+use std::time::Duration;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-/// The longest answer that is read.
-const LONGEST: usize = 64 * 1024;
+/// The longest answer that is read, in bytes.
+pub const LONGEST: usize = 64 * 1024;
 
 const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-const SHA_384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
-const SHA_512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
-const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
-const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
-/// The signer's certificate, by SHA-1 (RFC 2634) and by any digest (RFC 5035).
-const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
-/// Signatures that are read: RSA (with and without the digest in its name), ECDSA, Ed25519. Which it is, the key says.
-const SIGNATURES: [ObjectIdentifier; 8] = [
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"),
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"),
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"),
-    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
-    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"),
-    ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"),
-    ObjectIdentifier::new_unwrap("1.3.101.112"),
+/// PKIFailureInfo (RFC 3161, 2.4.2): the bits that have a name.
+const FAILURES: [(usize, &str); 8] = [
+    (0, "badAlg"),
+    (2, "badRequest"),
+    (5, "badDataFormat"),
+    (14, "timeNotAvailable"),
+    (15, "unacceptedPolicy"),
+    (16, "unacceptedExtension"),
+    (17, "addInfoNotAvailable"),
+    (25, "systemFailure"),
 ];
-/// id-kp-timeStamping, 1.3.6.1.5.5.7.3.8, as webpki takes it.
-const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
 
 /// What a timestamp states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
+    /// To the microsecond; finer digits are cut off.
     pub gen_time: DateTime<Utc>,
+    /// How far off the time may be, either way, where the authority says so.
+    pub accuracy: Option<Duration>,
     /// Of this token among the authority's, hex.
     pub serial: String,
     /// The authority's policy, an object identifier.
     pub policy: String,
-    /// The signing certificate's subject.
+    /// The signing certificate's subject (RFC 4514).
     pub authority: String,
 }
 
 /// Why a timestamp does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
-    #[error("not a timestamp: {0}")]
-    Malformed(String),
+    #[error("the answer has {0} bytes; at most {LONGEST} are read")]
+    TooLong(usize),
+    #[error("not a timestamp: {part} cannot be read ({why})")]
+    Malformed { part: &'static str, why: String },
     #[error("the authority refused: {0}")]
     Refused(String),
+    #[error("the authority granted the timestamp, but sent none")]
+    NoToken,
+    #[error("not a timestamp: the token is of type {0}, not signed data")]
+    NotSigned(ObjectIdentifier),
+    #[error("not a timestamp: what is signed is of type {0}, not a timestamp")]
+    NotStamp(ObjectIdentifier),
+    #[error("the timestamp names its data by the digest {0}, not by SHA-256")]
+    Imprint(ObjectIdentifier),
     #[error("the timestamp is about other bytes")]
     OtherData,
-    #[error("the timestamp answers another question")]
+    #[error("the timestamp answers another question: it has no nonce, or not the one that was sent")]
     OtherNonce,
-    #[error("the timestamp's signature does not hold: {0}")]
-    Signature(&'static str),
-    #[error("the authority's certificate does not hold: {0}")]
-    Certificate(String),
+    #[error("the timestamp has an extension ({0}) that must be understood and is not")]
+    Extension(ObjectIdentifier),
+    #[error("the timestamp has {0} signatures; exactly one is expected")]
+    Signers(usize),
+    #[error("the signature is made with an algorithm that is not read (signature {signature}, digest {digest})")]
+    Algorithm { signature: ObjectIdentifier, digest: ObjectIdentifier },
+    #[error("the signature's {0} attribute is not there exactly once, or cannot be read")]
+    Attribute(&'static str),
+    #[error("the signature is for content of type {0}, not for a timestamp")]
+    OtherType(ObjectIdentifier),
+    #[error("the signature is over other content than the timestamp's (message digest)")]
+    OtherContent,
+    #[error("the certificate that the signature binds is not in the token")]
+    NoCertificate,
+    #[error("the signature names one certificate as its signer's and binds another")]
+    OtherSigner,
+    #[error("the signature does not fit the certificate's key")]
+    Signature,
+    #[error("no root certificate to lead to was given")]
+    NoRoots,
+    #[error("the root certificates cannot be read: {0}")]
+    Roots(String),
+    #[error("the authority's certificate is not for timestamps alone: {0}")]
+    Purpose(&'static str),
+    #[error("the authority's certificate did not lead to a given root at the stated time: {0}")]
+    Chain(String),
+    #[error("the root certificate {0} was not valid at the stated time")]
+    RootExpired(String),
 }
 
 use TimestampError as E;
 
-fn malformed(error: impl std::fmt::Display) -> E {
-    E::Malformed(error.to_string())
+fn malformed<T: std::fmt::Display>(part: &'static str) -> impl Fn(T) -> E {
+    move |why| E::Malformed { part, why: why.to_string() }
 }
 
 #[derive(Sequence)]
@@ -95,283 +119,250 @@ struct Question {
     certificates: bool,
 }
 
-/// A DER TimeStampReq for SHA-256, asking for the certificate.
+/// A DER TimeStampReq for a SHA-256 digest, asking for the certificate.
 pub fn request(data_digest: [u8; 32], nonce: u64) -> Vec<u8> {
     let algorithm = AlgorithmIdentifierOwned { oid: SHA_256, parameters: Some(Any::null()) };
     let question = || {
-        let hashed = OctetString::new(data_digest.to_vec())?;
-        let nonce = nonce.to_be_bytes();
-        let first = nonce.iter().position(|byte| *byte != 0).unwrap_or(7);
-        let imprint = Imprint { algorithm, hashed };
-        Question { version: 1, imprint, nonce: Uint::new(&nonce[first..])?, certificates: true }.to_der()
+        let imprint = Imprint { algorithm, hashed: OctetString::new(data_digest.to_vec())? };
+        // Uint drops leading zeros itself.
+        Question { version: 1, imprint, nonce: Uint::new(&nonce.to_be_bytes())?, certificates: true }.to_der()
     };
     question().expect("a question of fixed shape can be encoded")
 }
 
-/// What stands in the token: RFC 3161's TSTInfo, as far as it is looked at.
-struct Info {
-    policy: ObjectIdentifier,
-    imprint: Imprint,
-    serial: Int,
-    gen_time: DateTime<Utc>,
-    nonce: Option<Vec<u8>>,
+/// An authority's answer (TimeStampResp) that was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    token: Vec<u8>,
 }
 
-/// Looks through an authority's answer (TimeStampResp) about these bytes. `roots` are PEM certificates that its own must
-/// lead to; `nonce` is the question's, where it is still known.
+impl Response {
+    /// Reads an answer; looks at the status alone.
+    ///
+    /// # Errors
+    /// Too long, malformed, refused (with the authority's words), or granted without a token.
+    pub fn parse(der: &[u8]) -> Result<Self, TimestampError> {
+        granted(bounded(der)?).map(|token| Self { token: token.to_vec() })
+    }
+
+    /// The token (a CMS ContentInfo) in DER.
+    pub fn token(&self) -> &[u8] {
+        &self.token
+    }
+}
+
+/// Looks through an authority's answer (TimeStampResp), or the token in it, about these bytes. `roots` are PEM
+/// certificates, to one of which its own must lead; `nonce` is the question's, where it is still known.
 ///
 /// # Errors
 /// As [`TimestampError`] lists.
 pub fn verify(answer: &[u8], data: &[u8], roots: &str, nonce: Option<u64>) -> Result<Stamp, TimestampError> {
-    if answer.len() > LONGEST {
-        return Err(malformed("longer than 64 KiB"));
+    let mut imprint = [0; 32];
+    imprint.copy_from_slice(digest::digest(&digest::SHA256, data).as_ref());
+    verify_digest(answer, imprint, roots, nonce)
+}
+
+/// As [`verify`], where only the data's SHA-256 is at hand.
+///
+/// # Errors
+/// As [`TimestampError`] lists.
+pub fn verify_digest(
+    answer: &[u8],
+    data_digest: [u8; 32],
+    roots: &str,
+    nonce: Option<u64>,
+) -> Result<Stamp, TimestampError> {
+    let signed = signature::Signed::read(token(bounded(answer)?)?)?;
+    let info = Info::read(signed.content)?;
+    if info.imprint.algorithm.oid != SHA_256 {
+        return Err(E::Imprint(info.imprint.algorithm.oid));
     }
-    let token = granted(answer)?;
-    if token.content_type != SIGNED_DATA {
-        return Err(malformed("not signed data"));
-    }
-    let signed: SignedData = token.content.decode_as().map_err(malformed)?;
-    if signed.encap_content_info.econtent_type != TST_INFO {
-        return Err(malformed("the signed content is no timestamp"));
-    }
-    let content = signed.encap_content_info.econtent.as_ref().ok_or_else(|| malformed("it has no content"))?;
-    let content = content.decode_as::<OctetStringRef<'_>>().map_err(malformed)?.as_bytes();
-    let info = info(content)?;
-    if info.imprint.algorithm.oid != SHA_256
-        || info.imprint.hashed.as_bytes() != digest::digest(&digest::SHA256, data).as_ref()
-    {
+    if info.imprint.hashed.as_bytes() != data_digest {
         return Err(E::OtherData);
     }
-    if let Some(nonce) = nonce {
-        let asked = nonce.to_be_bytes();
-        let told = info.nonce.as_deref().unwrap_or_default();
-        let trimmed = |bytes: &[u8]| bytes.iter().skip_while(|byte| **byte == 0).copied().collect::<Vec<u8>>();
-        if trimmed(told) != trimmed(&asked) {
-            return Err(E::OtherNonce);
-        }
+    if nonce.is_some_and(|nonce| info.nonce.as_deref() != Some(trimmed(&nonce.to_be_bytes()))) {
+        return Err(E::OtherNonce);
     }
-    let [signer] = signed.signer_infos.0.as_slice() else { return Err(malformed("not exactly one signature")) };
-    let certificate = signature(&signed, signer, content)?;
-    chain(&signed, &certificate, roots, info.gen_time)?;
+    let signer = signed.signer()?;
+    authority::check(&signer, &signed.certificates, roots, info.gen_time)?;
     Ok(Stamp {
         gen_time: info.gen_time,
-        serial: hex::encode(info.serial.as_bytes()),
+        accuracy: info.accuracy,
+        serial: info.serial,
         policy: info.policy.to_string(),
-        authority: certificate.tbs_certificate.subject.to_string(),
+        authority: signer.certificate.tbs_certificate.subject.to_string(),
     })
+}
+
+fn bounded(answer: &[u8]) -> Result<&[u8], E> {
+    if answer.len() > LONGEST { Err(E::TooLong(answer.len())) } else { Ok(answer) }
+}
+
+/// The bytes without leading zeros; at least one.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len().saturating_sub(1));
+    &bytes[first..]
+}
+
+/// The next part, if it is of that tag.
+fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<Option<AnyRef<'a>>> {
+    if !reader.is_finished() && reader.peek_tag()? == tag { reader.decode().map(Some) } else { Ok(None) }
+}
+
+fn tagged(number: TagNumber, constructed: bool) -> Tag {
+    Tag::ContextSpecific { number, constructed }
+}
+
+/// A reader of what is in a whole SEQUENCE, nothing after it.
+fn inside(der: &[u8]) -> der::Result<SliceReader<'_>> {
+    SliceReader::new(AnyRef::from_der(der)?.sequence(|reader| reader.read_slice(reader.remaining_len()))?)
+}
+
+/// A token as it is, or the one in an answer: an answer starts with a SEQUENCE (its status), a token with its type.
+fn token(answer: &[u8]) -> Result<&[u8], E> {
+    let first = inside(answer).and_then(|reader| reader.peek_tag()).map_err(malformed("the answer"))?;
+    if first == Tag::ObjectIdentifier { Ok(answer) } else { granted(answer) }
 }
 
 /// The token of an answer that was granted.
-fn granted(answer: &[u8]) -> Result<ContentInfo, E> {
-    let mut reader = SliceReader::new(answer).map_err(malformed)?;
-    let (status, words, token) = reader
-        .sequence(|reader| {
-            let (status, words) = reader.sequence(|reader| {
-                let status: u8 = reader.decode()?;
-                let mut words = String::new();
-                while !reader.is_finished() {
-                    let part: AnyRef<'_> = reader.decode()?;
-                    if part.tag() == Tag::Sequence {
-                        let mut texts = SliceReader::new(part.value())?;
-                        while !texts.is_finished() {
-                            words.push_str(texts.decode::<Utf8StringRef<'_>>()?.as_str());
-                        }
-                    } else if part.tag() == Tag::BitString {
-                        let failure: BitString = part.decode_as()?;
-                        words.push_str(&format!(" (failInfo {})", hex::encode(failure.raw_bytes())));
-                    }
-                }
-                Ok((status, words))
-            })?;
-            let token = if reader.is_finished() { None } else { Some(reader.decode::<ContentInfo>()?) };
-            Ok((status, words, token))
-        })
-        .map_err(malformed)?;
-    reader.finish(()).map_err(malformed)?;
-    // 0 granted, 1 granted with modifications.
-    if status > 1 {
-        return Err(E::Refused(format!("status {status} {words}").trim().to_owned()));
-    }
-    token.ok_or_else(|| malformed("granted, but without a token"))
+fn granted(answer: &[u8]) -> Result<&[u8], E> {
+    let read = || {
+        let mut reader = inside(answer)?;
+        let status = reader.tlv_bytes()?;
+        let token = if reader.is_finished() { None } else { Some(reader.tlv_bytes()?) };
+        reader.finish((status, token))
+    };
+    let (status, token) = read().map_err(malformed("the answer"))?;
+    refusal(status).map_err(malformed("the answer's status"))?.map_or(Ok(()), |words| Err(E::Refused(words)))?;
+    token.ok_or(E::NoToken)
 }
 
-fn info(content: &[u8]) -> Result<Info, E> {
-    let mut reader = SliceReader::new(content).map_err(malformed)?;
-    let read = reader
-        .sequence(|reader| {
-            let _version: u8 = reader.decode()?;
-            let (policy, imprint, serial) = (reader.decode()?, reader.decode()?, reader.decode()?);
+/// What a status (PKIStatusInfo) that is no grant says.
+fn refusal(der: &[u8]) -> der::Result<Option<String>> {
+    let mut reader = inside(der)?;
+    let status: u8 = reader.decode()?;
+    let texts = optional(&mut reader, Tag::Sequence)?;
+    let failure = optional(&mut reader, Tag::BitString)?;
+    reader.finish(())?;
+    let mut words = match status {
+        // 0 granted, 1 granted with modifications.
+        0 | 1 => return Ok(None),
+        2 => "rejection".to_owned(),
+        3 => "waiting".to_owned(),
+        4 => "a revocation is imminent".to_owned(),
+        5 => "its certificate is revoked".to_owned(),
+        other => format!("status {other}"),
+    };
+    if let Some(texts) = texts {
+        let mut texts = SliceReader::new(texts.value())?;
+        while !texts.is_finished() {
+            let text = texts.decode::<Utf8StringRef<'_>>()?.as_str();
+            words.push_str(": ");
+            words.extend(text.chars().filter(|one| !one.is_control()).take(200));
+        }
+    }
+    if let Some(failure) = failure {
+        let bits = failure.decode_as::<BitStringRef<'_>>()?;
+        for (place, _) in bits.bits().enumerate().filter(|(_, set)| *set) {
+            match FAILURES.iter().find(|(known, _)| *known == place) {
+                Some((_, name)) => words.push_str(&format!(" ({name})")),
+                None => words.push_str(&format!(" (failure {place})")),
+            }
+        }
+    }
+    Ok(Some(words.chars().take(1000).collect()))
+}
+
+/// What stands in the token: RFC 3161's TSTInfo.
+struct Info {
+    policy: ObjectIdentifier,
+    imprint: Imprint,
+    serial: String,
+    gen_time: DateTime<Utc>,
+    accuracy: Option<Duration>,
+    /// Without leading zeros.
+    nonce: Option<Vec<u8>>,
+}
+
+impl Info {
+    fn read(content: &[u8]) -> Result<Self, E> {
+        let read = || {
+            let mut reader = inside(content)?;
+            let version: u8 = reader.decode()?;
+            let (policy, imprint) = (reader.decode()?, reader.decode()?);
+            let serial: Int = reader.decode()?;
             // With fractions of a second, which der's own type does not read.
             let time: AnyRef<'_> = reader.decode()?;
-            let mut nonce = None;
-            while !reader.is_finished() {
-                let part: AnyRef<'_> = reader.decode()?;
-                // accuracy is a SEQUENCE, ordering a BOOLEAN, tsa and extensions are tagged.
-                if part.tag() == Tag::Integer {
-                    nonce = Some(part.value().to_vec());
-                }
-            }
-            Ok((policy, imprint, serial, time, nonce))
-        })
-        .map_err(malformed)?;
-    reader.finish(()).map_err(malformed)?;
-    let (policy, imprint, serial, time, nonce) = read;
-    if time.tag() != Tag::GeneralizedTime {
-        return Err(malformed("its time is not one"));
-    }
-    let text = std::str::from_utf8(time.value()).map_err(malformed)?;
-    let gen_time = NaiveDateTime::parse_from_str(text, "%Y%m%d%H%M%S%.fZ").map_err(malformed)?.and_utc();
-    Ok(Info { policy, imprint, serial, gen_time, nonce })
-}
-
-/// The digest of that algorithm; the algorithms that a signature with it may have.
-fn digested(
-    oid: ObjectIdentifier,
-) -> Option<(&'static digest::Algorithm, [&'static dyn SignatureVerificationAlgorithm; 3])> {
-    match oid {
-        SHA_256 => Some((
-            &digest::SHA256,
-            [algorithms::RSA_PKCS1_2048_8192_SHA256, algorithms::ECDSA_P256_SHA256, algorithms::ECDSA_P384_SHA256],
-        )),
-        SHA_384 => Some((
-            &digest::SHA384,
-            [algorithms::RSA_PKCS1_2048_8192_SHA384, algorithms::ECDSA_P256_SHA384, algorithms::ECDSA_P384_SHA384],
-        )),
-        SHA_512 => Some((
-            &digest::SHA512,
-            [algorithms::RSA_PKCS1_2048_8192_SHA512, algorithms::ED25519, algorithms::RSA_PKCS1_2048_8192_SHA512],
-        )),
-        _ => None,
-    }
-}
-
-/// The signature over the signed attributes; the certificate that it is by.
-fn signature(signed: &SignedData, signer: &SignerInfo, content: &[u8]) -> Result<Certificate, E> {
-    let (digest_algorithm, candidates) =
-        digested(signer.digest_alg.oid).ok_or(E::Signature("a digest that is not read"))?;
-    let attributes = signer.signed_attrs.as_ref().ok_or(E::Signature("no signed attributes"))?;
-    let value = |oid: ObjectIdentifier| {
-        let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
-        let one = found.next().filter(|attribute| attribute.values.len() == 1)?;
-        if found.next().is_some() { None } else { one.values.get(0) }
-    };
-    let typed: ObjectIdentifier =
-        value(CONTENT_TYPE).and_then(|any| any.decode_as().ok()).ok_or(E::Signature("no content type"))?;
-    let stated: MessageDigest =
-        value(MESSAGE_DIGEST).and_then(|any| any.decode_as().ok()).ok_or(E::Signature("no message digest"))?;
-    if typed != TST_INFO || stated.as_bytes() != digest::digest(digest_algorithm, content).as_ref() {
-        return Err(E::Signature("it is over other content"));
-    }
-    let certificate = bound(signed, value(SIGNING_CERTIFICATE_V2), value(SIGNING_CERTIFICATE))?;
-    let named = match &signer.sid {
-        SignerIdentifier::IssuerAndSerialNumber(named) => {
-            named.issuer == certificate.tbs_certificate.issuer
-                && named.serial_number == certificate.tbs_certificate.serial_number
+            let accuracy = optional(&mut reader, Tag::Sequence)?.map(|part| accuracy(part.value())).transpose()?;
+            let _ordering = optional(&mut reader, Tag::Boolean)?;
+            let nonce = optional(&mut reader, Tag::Integer)?.map(|part| trimmed(part.value()).to_vec());
+            let _tsa = optional(&mut reader, tagged(TagNumber::N0, true))?;
+            let extensions = optional(&mut reader, tagged(TagNumber::N1, true))?;
+            let serial = hex::encode(trimmed(serial.as_bytes()));
+            reader.finish((version, policy, imprint, serial, time, accuracy, nonce, extensions))
+        };
+        let (version, policy, imprint, serial, time, accuracy, nonce, extensions) =
+            read().map_err(malformed("what is signed"))?;
+        if version != 1 {
+            return Err(malformed("what is signed")(format!("version {version}")));
         }
-        // The digest above binds more than a key's identifier could.
-        SignerIdentifier::SubjectKeyIdentifier(_) => true,
-    };
-    if !named {
-        return Err(E::Signature("it names one certificate and binds another"));
-    }
-    if !SIGNATURES.contains(&signer.signature_algorithm.oid)
-        || !signed.digest_algorithms.iter().any(|algorithm| algorithm.oid == signer.digest_alg.oid)
-    {
-        return Err(E::Signature("an algorithm that is not read"));
-    }
-    let der = CertificateDer::from(certificate.to_der().map_err(malformed)?);
-    let key = EndEntityCert::try_from(&der).map_err(|error| E::Certificate(error.to_string()))?;
-    let bytes = attributes.to_der().map_err(malformed)?;
-    if candidates.iter().any(|algorithm| key.verify_signature(*algorithm, &bytes, signer.signature.as_bytes()).is_ok())
-    {
-        Ok(certificate)
-    } else {
-        Err(E::Signature("it does not fit the certificate's key"))
+        if let Some(oid) =
+            extensions.map(|part| critical(part.value())).transpose().map_err(malformed("an extension"))?.flatten()
+        {
+            return Err(E::Extension(oid));
+        }
+        let text = if time.tag() == Tag::GeneralizedTime { std::str::from_utf8(time.value()).ok() } else { None };
+        let unread = || {
+            let why = String::from_utf8_lossy(time.value()).chars().take(40).collect::<String>();
+            E::Malformed { part: "its time", why: why.escape_debug().to_string() }
+        };
+        let gen_time = text.and_then(moment).ok_or_else(unread)?;
+        Ok(Self { policy, imprint, serial, gen_time, accuracy, nonce })
     }
 }
 
-/// The certificate that the signed attributes name by its digest.
-fn bound(signed: &SignedData, newer: Option<&Any>, older: Option<&Any>) -> Result<Certificate, E> {
-    let (any, version_2) = newer
-        .map(|any| (any, true))
-        .or(older.map(|any| (any, false)))
-        .ok_or(E::Signature("it does not say which certificate it is by"))?;
-    let (algorithm, named) = named(any, version_2).map_err(malformed)?;
-    let (digest_algorithm, _) = match algorithm {
-        Some(oid) => digested(oid).ok_or(E::Signature("its certificate is named by a digest that is not read"))?,
-        None if version_2 => (&digest::SHA256, [algorithms::ED25519; 3]),
-        None => (&digest::SHA1_FOR_LEGACY_USE_ONLY, [algorithms::ED25519; 3]),
-    };
-    for certificate in certificates(signed) {
-        let der = certificate.to_der().map_err(malformed)?;
-        if digest::digest(digest_algorithm, &der).as_ref() == named {
-            return Ok(certificate.clone());
+/// The first extension that is marked critical: none is known here.
+fn critical(extensions: &[u8]) -> der::Result<Option<ObjectIdentifier>> {
+    let mut reader = SliceReader::new(extensions)?;
+    while !reader.is_finished() {
+        let one: x509_cert::ext::Extension = reader.decode()?;
+        if one.critical {
+            return Ok(Some(one.extn_id));
         }
     }
-    Err(E::Signature("the certificate that it names is not there"))
+    Ok(None)
 }
 
-/// The first ESSCertID(v2): the digest's algorithm where it is not the default, and the digest.
-fn named(any: &Any, version_2: bool) -> der::Result<(Option<ObjectIdentifier>, Vec<u8>)> {
-    let der = any.to_der()?;
-    let mut outer = SliceReader::new(&der)?;
-    let certificates: AnyRef<'_> = outer.sequence(|reader| {
-        let certificates = reader.decode()?;
-        while !reader.is_finished() {
-            reader.decode::<AnyRef<'_>>()?;
-        }
-        Ok(certificates)
-    })?;
-    let mut list = SliceReader::new(certificates.value())?;
-    let first: AnyRef<'_> = list.decode()?;
-    let mut one = SliceReader::new(first.value())?;
-    let mut part: AnyRef<'_> = one.decode()?;
-    let mut algorithm = None;
-    if version_2 && part.tag() == Tag::Sequence {
-        algorithm = Some(part.decode_as::<x509_cert::spki::AlgorithmIdentifierRef<'_>>()?.oid);
-        part = one.decode()?;
+/// Seconds, thousandths and millionths, each where it is there.
+fn accuracy(content: &[u8]) -> der::Result<Duration> {
+    let mut reader = SliceReader::new(content)?;
+    let mut take = |tag| -> der::Result<u32> {
+        let Some(part) = optional(&mut reader, tag)? else { return Ok(0) };
+        AnyRef::new(Tag::Integer, part.value())?.decode_as()
+    };
+    let seconds = take(Tag::Integer)?;
+    let thousandths = take(tagged(TagNumber::N0, false))?;
+    let millionths = take(tagged(TagNumber::N1, false))?;
+    reader.finish(())?;
+    if thousandths > 999 || millionths > 999 {
+        return Err(Tag::Integer.value_error());
     }
-    Ok((algorithm, part.decode_as::<OctetStringRef<'_>>()?.as_bytes().to_vec()))
+    Ok(Duration::from_secs(seconds.into()) + Duration::from_micros(u64::from(thousandths * 1000 + millionths)))
 }
 
-fn certificates(signed: &SignedData) -> impl Iterator<Item = &Certificate> {
-    signed.certificates.iter().flat_map(|set| set.0.iter()).filter_map(|choice| match choice {
-        CertificateChoices::Certificate(certificate) => Some(certificate),
-        CertificateChoices::Other(_) => None,
-    })
-}
-
-/// The certificate leads to one of the roots, held at that time, and is for time stamping.
-fn chain(signed: &SignedData, signer: &Certificate, roots: &str, at: DateTime<Utc>) -> Result<(), E> {
-    let fail = |error: webpki::Error| E::Certificate(error.to_string());
-    let der = |certificate: &Certificate| certificate.to_der().map(CertificateDer::from).map_err(malformed);
-    let roots = pem(roots)?;
-    let anchors: Vec<TrustAnchor<'_>> =
-        roots.iter().map(anchor_from_trusted_cert).collect::<Result<_, _>>().map_err(fail)?;
-    let mut between: Vec<CertificateDer<'_>> = certificates(signed).map(der).collect::<Result<_, _>>()?;
-    between.extend(roots.iter().cloned());
-    let end = der(signer)?;
-    let time = u64::try_from(at.timestamp()).map_err(malformed)?;
-    EndEntityCert::try_from(&end)
-        .map_err(fail)?
-        .verify_for_usage(
-            webpki::ALL_VERIFICATION_ALGS,
-            &anchors,
-            &between,
-            UnixTime::since_unix_epoch(std::time::Duration::from_secs(time)),
-            KeyUsage::required(TIME_STAMPING),
-            None,
-            None,
-        )
-        .map(drop)
-        .map_err(fail)
-}
-
-/// The certificates of a PEM text.
-fn pem(text: &str) -> Result<Vec<CertificateDer<'static>>, E> {
-    use rustls::pki_types::pem::PemObject as _;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| E::Certificate(format!("the roots are not PEM: {error}")))?;
-    if certificates.is_empty() { Err(E::Certificate("no root is trusted".to_owned())) } else { Ok(certificates) }
+/// `YYYYMMDDhhmmss[.f…]Z`, as RFC 3161 has it.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let (whole, fraction) = match text.strip_suffix('Z')?.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+        Some(_) => return None,
+        None => (text.strip_suffix('Z')?, ""),
+    };
+    if whole.len() != 14 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| whole[range].parse::<u32>().ok();
+    let micros: u32 = format!("{fraction:0<6}")[..6].parse().ok()?;
+    NaiveDate::from_ymd_opt(whole[..4].parse().ok()?, number(4..6)?, number(6..8)?)?
+        .and_hms_micro_opt(number(8..10)?, number(10..12)?, number(12..14)?, micros)
+        .map(|time| time.and_utc())
 }

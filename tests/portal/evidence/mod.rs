@@ -7,6 +7,7 @@ mod kill;
 mod log;
 mod outside;
 mod tamper;
+mod timestamps;
 
 use std::path::PathBuf;
 
