@@ -127,7 +127,9 @@ impl Sequencer {
         let mut conn = pool.acquire().await?;
         let mut turn = Turn { size: open.edge.size(), ..Turn::default() };
         let found = open.search.next(&mut conn, open.log.id).await?;
-        if !found.is_empty() {
+        if found.is_empty() {
+            open.still_ours(&mut conn).await?;
+        } else {
             turn.more = i64::try_from(found.len()).unwrap_or(0) >= BATCH;
             turn.sequenced = found.len();
             turn.lag = found.iter().map(|one| one.at).min().and_then(|at| (now - at).to_std().ok()).unwrap_or_default();
@@ -278,6 +280,14 @@ async fn placed(conn: &mut PgConnection, log: i32, from: u64) -> Result<Vec<Vec<
 }
 
 impl Open {
+    /// Nobody else gave places meanwhile: who did may have died before its tiles were written or signed.
+    async fn still_ours(&self, conn: &mut PgConnection) -> Result<(), LogError> {
+        match current(conn).await? {
+            Some(log) if (log.id, log.leaves) == (self.log.id, self.log.leaves) => Ok(()),
+            _ => Err(LogError::Overtaken),
+        }
+    }
+
     /// Gives them their places, unless another sequencer was here.
     async fn place(&mut self, conn: &mut PgConnection, found: &[Found]) -> Result<(), LogError> {
         let ids: Vec<Uuid> = found.iter().map(|one| one.id).collect();
