@@ -2,3 +2,5 @@
 //! requests, people or the database, and could be lifted out as a crate tomorrow.
 
 pub mod ad;
+
+pub mod exchange;

@@ -1,0 +1,3 @@
+//! Exchange, on premises and Online: one cmdlet notion, two transports, resources on top.
+
+pub mod cmdlet;
