@@ -1,3 +1,5 @@
 //! Exchange, on premises and Online: one cmdlet notion, two transports, resources on top.
 
+pub mod classify;
 pub mod cmdlet;
+pub mod value;
