@@ -48,6 +48,8 @@ pub struct Leased {
 pub struct Last {
     pub server: Option<Server>,
     pub wrote: Option<(Resource, State)>,
+    /// The server of another system in which the request wrote last: for a mailbox, the directory's.
+    pub beside: Option<Server>,
 }
 
 struct Row {
@@ -244,9 +246,10 @@ async fn last(conn: &mut PgConnection, request: RequestId, system: &str) -> Resu
         request.0,
         system
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    let Some(row) = found else { return Ok(Last::default()) };
+    let beside = beside(conn, request, system).await?;
+    let Some(row) = found else { return Ok(Last { beside, ..Last::default() }) };
     let wrote = row.resolved.filter(|_| row.state == "applied").map(|id| {
         let readable = row.difference.0.changes.into_iter().filter(|change| change.to != Value::SEALED);
         let state = State(readable.map(|change| (change.attribute, change.to)).collect());
@@ -257,7 +260,21 @@ async fn last(conn: &mut PgConnection, request: RequestId, system: &str) -> Resu
         };
         (resource, state)
     });
-    Ok(Last { server: Some(row.server.0), wrote })
+    Ok(Last { server: Some(row.server.0), wrote, beside })
+}
+
+/// Where the request's last step in any other system was written.
+async fn beside(conn: &mut PgConnection, request: RequestId, system: &str) -> Result<Option<Server>, sqlx::Error> {
+    let server = sqlx::query_scalar!(
+        r#"select server as "server!: sqlx::types::Json<Server>" from step
+            where request = $1 and system <> $2 and server is not null and state = 'applied'
+            order by settled_at desc nulls last limit 1"#,
+        request.0,
+        system
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(server.map(|server| server.0))
 }
 
 /// The attempt before us never came back: its outcome is unknown, and said so.
@@ -307,8 +324,7 @@ async fn intend(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) ->
 pub(super) fn record(leased: &Leased, action: &'static str) -> Record {
     let id = match &leased.resource.address {
         Address::New { .. } => None,
-        Address::Native(id) => Some(id.to_string()),
-        Address::Member { group, member } => Some(format!("{group}/{member}")),
+        address => Some(address.to_string()),
     };
     Record {
         item: Some(leased.item_ordinal),

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use super::boundary::{Boundary, pass};
 use super::lease::Leased;
 use super::secret::{self, Vault};
-use crate::target::{Connector, Fault, Native, Resource, Secrets, Seen, Server, Standing, State, Value};
+use crate::target::{Connector, Fault, Native, Resource, Secrets, Seen, Server, Standing, State, Value, Wish};
 
 /// How an attempt ended, with what was seen.
 #[derive(Debug, Clone)]
@@ -69,8 +69,12 @@ fn from_fault(fault: Fault) -> Outcome {
 
 async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased: &Leased) -> Result<Outcome, Fault> {
     let last = &leased.last;
-    let must_show = last.wrote.as_ref().map(|(resource, state)| (resource, state));
-    let server = connector.server(last.server.as_ref(), must_show).await?;
+    let wish = Wish {
+        preferred: last.server.as_ref(),
+        must_show: last.wrote.as_ref().map(|(resource, state)| (resource, state)),
+        directory: last.beside.as_ref().map(|server| server.name.as_str()),
+    };
+    let server = connector.server(wish).await?;
     let what = &leased.resource;
     let unreadable = unreadable(connector, what);
     let before = connector.observe(&server, what).await?;
@@ -145,6 +149,7 @@ fn merged(written: Native, after: Option<&Seen>) -> Native {
         server: written.server.or_else(|| seen.native.server.clone()),
         usn: written.usn.or_else(|| seen.native.usn.clone()),
         versions: if written.versions.is_empty() { seen.native.versions.clone() } else { written.versions },
+        ..written
     }
 }
 

@@ -145,7 +145,7 @@ fn row<'a>(leased: &'a Leased, outcome: &'a Outcome) -> (Row<'a>, Settled) {
 fn done<'a>(leased: &Leased, server: &'a Server, (before, after): (&'a Option<Seen>, &'a Option<Seen>)) -> Row<'a> {
     let known = match leased.resource.address {
         Address::Native(id) => Some(id),
-        Address::New { .. } | Address::Member { .. } => None,
+        Address::New { .. } | Address::Member { .. } | Address::Permission { .. } => None,
     };
     Row {
         before: before.as_ref().map(|seen| &seen.state),
@@ -224,13 +224,13 @@ fn outcome_record(leased: &Leased, outcome: &Outcome) -> Record {
         Outcome::Applied { server, before, after, native } => Record {
             before: Some(seen_state(before)),
             after: Some(seen_state(after)),
-            native: Some(json!(native)),
-            ..with(action::STEP_APPLIED, Some(server), id(after))
+            native: Some(json!(native.without_text())),
+            ..said(with(action::STEP_APPLIED, Some(server), id(after)), native)
         },
         Outcome::Unchanged { server, seen } => Record {
             before: Some(seen_state(seen)),
             after: Some(seen_state(seen)),
-            native: seen.as_ref().map(|seen| json!(seen.native)),
+            native: seen.as_ref().map(|seen| json!(seen.native.without_text())),
             ..with(action::STEP_UNCHANGED, Some(server), id(seen))
         },
         Outcome::Retry { why, .. } => Record { reason: Some(why.clone()), ..with(action::STEP_RETRIED, None, None) },
@@ -243,6 +243,16 @@ fn outcome_record(leased: &Leased, outcome: &Outcome) -> Record {
             ..with(action::STEP_DRIFTED, server.as_ref(), None)
         },
     }
+}
+
+/// What was sent and what the server warned of hold names and addresses: personal values, erasable.
+fn said(mut record: Record, native: &Native) -> Record {
+    for (name, lines) in [("commands", &native.commands), ("warnings", &native.warnings)] {
+        if !lines.is_empty() {
+            record.detail = record.detail.personal(name, lines.join("\n"));
+        }
+    }
+    record
 }
 
 /// Settles what the step gave or took into the books. Whose account it is, is the request's subject's.

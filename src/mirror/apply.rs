@@ -39,7 +39,7 @@ pub async fn saw(
     match kind {
         Kind::User => account(conn, system, id, state, native).await,
         Kind::Group => group(conn, system, id, state, native).await,
-        Kind::Membership => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -357,6 +357,9 @@ pub fn address(key: &Key, correlation: Uuid, resolved: &BTreeMap<String, Uuid>) 
         Key::Native { id } => Address::Native(*id),
         Key::Step { step } => Address::Native(*resolved.get(step)?),
         Key::Member { group, member } => Address::Member { group: end(group)?, member: end(member)? },
+        Key::Permission { object, trustee, right } => {
+            Address::Permission { object: end(object)?, trustee: end(trustee)?, right: right.clone() }
+        }
     })
 }
 

@@ -44,27 +44,54 @@ pub enum Kind {
     User,
     Group,
     Membership,
+    /// A mailbox of any type; on premises the mail side of a directory object, with its id.
+    Mailbox,
+    /// A mailbox's answer while its owner is away.
+    AutoReply,
+    /// How a room or a piece of equipment answers invitations.
+    Booking,
+    /// A distribution list, a mail-enabled security group or a dynamic list.
+    List,
+    ListMembership,
+    /// Full access, send as, send on behalf: one right of one trustee on one mailbox or list.
+    MailboxPermission,
+    /// A role on one folder of a mailbox.
+    FolderPermission,
 }
 
 impl Kind {
+    pub const ALL: [Kind; 10] = [
+        Kind::User,
+        Kind::Group,
+        Kind::Membership,
+        Kind::Mailbox,
+        Kind::AutoReply,
+        Kind::Booking,
+        Kind::List,
+        Kind::ListMembership,
+        Kind::MailboxPermission,
+        Kind::FolderPermission,
+    ];
+
     /// The word used in tables, records and the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::User => "user",
             Kind::Group => "group",
             Kind::Membership => "membership",
+            Kind::Mailbox => "mailbox",
+            Kind::AutoReply => "auto_reply",
+            Kind::Booking => "booking",
+            Kind::List => "list",
+            Kind::ListMembership => "list_membership",
+            Kind::MailboxPermission => "mailbox_permission",
+            Kind::FolderPermission => "folder_permission",
         }
     }
-}
 
-impl Kind {
     /// From a table's word; only words that [`Kind::as_str`] gives are ever written there.
     pub fn parse(word: &str) -> Self {
-        match word {
-            "membership" => Kind::Membership,
-            "group" => Kind::Group,
-            _ => Kind::User,
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::User)
     }
 }
 
@@ -84,11 +111,13 @@ pub enum Reference {
 
 /// How a plan names a resource before every reference is resolved.
 ///
-/// JSON: `{"new": true}`, `{"step": "account"}`, `{"id": "6b1f…"}`, `{"group": "6b1f…", "member": {"step": "account"}}`.
+/// JSON: `{"new": true}`, `{"step": "account"}`, `{"id": "6b1f…"}`, `{"group": "6b1f…", "member": {"step": "account"}}`,
+/// `{"object": "6b1f…", "trustee": {"step": "mailbox"}, "right": "send_as"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Key {
     Member { group: Reference, member: Reference },
+    Permission { object: Reference, trustee: Reference, right: String },
     Step { step: String },
     Native { id: Uuid },
     New { new: bool },
@@ -103,12 +132,15 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// What two workers must not touch at the same time: the object itself, or for a membership the pair.
+    /// What two workers must not touch at the same time: the object itself, or for a membership or a right the pair.
     pub fn lock_name(&self) -> String {
         match &self.address {
             Address::New { correlation } => format!("{}/{}/new/{correlation}", self.system, self.kind),
             Address::Native(id) => format!("{}/{}/{id}", self.system, self.kind),
             Address::Member { group, member } => format!("{}/{}/{group}/{member}", self.system, self.kind),
+            Address::Permission { object, trustee, right } => {
+                format!("{}/{}/{object}/{trustee}/{right}", self.system, self.kind)
+            }
         }
     }
 }
@@ -123,6 +155,32 @@ pub enum Address {
     Native(Uuid),
     /// A membership: both ends by immutable id.
     Member { group: Uuid, member: Uuid },
+    /// One right of one trustee on one object, both by immutable id. `right` for mailboxes and lists: `full_access`, `send_as`,
+    /// `send_on_behalf`; for folders the folder: `calendar`, `inbox`, `contacts`, `tasks`.
+    Permission { object: Uuid, trustee: Uuid, right: String },
+}
+
+impl Address {
+    /// Whose holding it is, where it is one: the member's or the trustee's id.
+    pub fn holder(&self) -> Option<Uuid> {
+        match self {
+            Address::Member { member, .. } => Some(*member),
+            Address::Permission { trustee, .. } => Some(*trustee),
+            Address::New { .. } | Address::Native(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// The immutable ids; empty for what is not there yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::New { .. } => Ok(()),
+            Address::Native(id) => write!(f, "{id}"),
+            Address::Member { group, member } => write!(f, "{group}/{member}"),
+            Address::Permission { object, trustee, right } => write!(f, "{object}/{trustee}/{right}"),
+        }
+    }
 }
 
 /// An attribute's value. A secret is only ever [`Value::Sealed`]: that there is one, not what it is.
@@ -334,6 +392,23 @@ pub struct Native {
     /// Attribute → version from `replPropertyMetaData` (MS-ADTS 3.1.1.1.9).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<String, u32>,
+    /// Exchange: the calls' own ids, as the server's logs name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
+    /// Exchange: each cmdlet that was sent, with its parameters, secrets masked. Holds names and addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// Exchange: what the server warned of meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Native {
+    /// Without what may hold names: what goes into evidence in clear.
+    #[must_use]
+    pub fn without_text(&self) -> Self {
+        Self { commands: Vec::new(), warnings: Vec::new(), ..self.clone() }
+    }
 }
 
 /// What `observe` saw of a resource that is there.
@@ -352,6 +427,20 @@ pub struct Server {
     pub url: String,
     /// How it names itself, e.g. `dc1.corp.example.com`.
     pub name: String,
+    /// Exchange on premises: the domain controller that it is to read and write, where an earlier step wrote the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+}
+
+/// What a run of steps wishes of the server it is given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// Where the request's last step in this system was done; kept while it answers.
+    pub preferred: Option<&'a Server>,
+    /// Another server only once it shows this: the last write to this system.
+    pub must_show: Option<(&'a Resource, &'a State)>,
+    /// The directory server that the request's earlier steps wrote to, for systems that look into the same directory.
+    pub directory: Option<&'a str>,
 }
 
 /// Secrets a step needs, in clear only in the worker's memory.
@@ -406,6 +495,16 @@ pub struct Changed {
     pub seen: Option<ChangedObject>,
 }
 
+/// One right that somebody holds on a mailbox or a list, as a feed gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    pub kind: Kind,
+    pub trustee: Uuid,
+    /// As in [`Address::Permission`].
+    pub right: String,
+    pub state: State,
+}
+
 /// The parts of an object that a feed entry carries. A feed may carry only what changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedObject {
@@ -417,6 +516,8 @@ pub struct ChangedObject {
     pub members_added: Vec<Uuid>,
     pub members_removed: Vec<Uuid>,
     pub members_whole: bool,
+    /// Who holds which right on it, all of them; None where the feed did not ask.
+    pub rights: Option<Vec<Right>>,
     pub native: Native,
 }
 
@@ -440,10 +541,8 @@ pub trait Connector: Send + Sync {
     /// What can be planned for this system; a plan that asks for more is refused when it is made.
     fn capabilities(&self) -> &'static [Capability];
 
-    /// Chooses a server that answers. `preferred` is kept while it does; another is used only once it shows the write
-    /// named by `must_show` (resource and the USN-bearing traces of our last write to it).
-    async fn server(&self, preferred: Option<&Server>, must_show: Option<(&Resource, &State)>)
-    -> Result<Server, Fault>;
+    /// Chooses a server that answers, as [`Wish`] says.
+    async fn server(&self, wish: Wish<'_>) -> Result<Server, Fault>;
 
     /// Looks. Never writes. `None`: not there.
     async fn observe(&self, at: &Server, what: &Resource) -> Result<Option<Seen>, Fault>;

@@ -114,7 +114,7 @@ async fn from_asking_to_a_working_account() {
     assert!(!found.contains("Ledger"), "the owner has not decided: {found}");
 
     let password = reveal(&manager, number).await;
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     let upn = steps[0].difference.change("userPrincipalName").unwrap().to.as_text().unwrap().to_owned();
     let bind = site.connector.verify_password(&server, &upn, &password).await.unwrap();
     assert!(matches!(bind, BindResult::MustChange), "{bind:?}");

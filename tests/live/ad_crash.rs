@@ -152,5 +152,5 @@ async fn through(what: &Resource, step: &Difference, cut: Cut, name: &str) -> Re
     let mut settings = settings();
     settings.urls = vec![url.clone()];
     let connector = AdConnector::new(settings);
-    connector.ensure(&Server { url, name: name.to_owned() }, what, step, &secrets()).await
+    connector.ensure(&Server { url, name: name.to_owned(), directory: None }, what, step, &secrets()).await
 }

@@ -26,9 +26,9 @@ async fn a_server_that_is_away_or_silent_is_tried_again_soon() {
         settings.connect_timeout = Duration::from_secs(1);
         let connector = AdConnector::new(settings);
         let began = Instant::now();
-        let looked = connector.observe(&Server { url, name: "away".into() }, &user(Uuid::nil())).await;
+        let looked = connector.observe(&Server { url, name: "away".into(), directory: None }, &user(Uuid::nil())).await;
         assert!(matches!(looked, Err(Fault::Retry { .. })), "{looked:?}");
-        assert!(matches!(connector.server(None, None).await, Err(Fault::Retry { .. })));
+        assert!(matches!(connector.server(tenure::target::Wish::default()).await, Err(Fault::Retry { .. })));
         assert!(began.elapsed() < Duration::from_secs(5));
     }
 }
@@ -40,13 +40,17 @@ async fn another_server_is_used_once_it_shows_our_last_write() {
         let mut settings = settings();
         settings.urls = vec!["ldaps://127.0.0.1:1".to_owned(), env("LDAP_URL")];
         let connector = AdConnector::new(settings);
-        let gone = Server { url: "ldaps://127.0.0.1:1".to_owned(), name: "gone".to_owned() };
+        let gone = Server { url: "ldaps://127.0.0.1:1".to_owned(), name: "gone".to_owned(), directory: None };
         let what = lab.user(Address::Native(id));
         let mut wrote = lab.state(id).await;
-        let found = connector.server(Some(&gone), Some((&what, &wrote))).await.expect("it shows it");
+        let found = connector
+            .server(Wish { preferred: Some(&gone), must_show: Some((&what, &wrote)), directory: None })
+            .await
+            .expect("it shows it");
         assert_eq!(found, lab.server);
         wrote.0.insert("title".to_owned(), Value::text("not yet replicated"));
-        let waiting = connector.server(Some(&gone), Some((&what, &wrote))).await;
+        let waiting =
+            connector.server(Wish { preferred: Some(&gone), must_show: Some((&what, &wrote)), directory: None }).await;
         assert!(matches!(waiting, Err(Fault::Retry { .. })), "{waiting:?}");
     })
     .await;
@@ -57,11 +61,11 @@ async fn a_certificate_that_is_not_trusted_is_never_spoken_to() {
     let wrong = tempfile::NamedTempFile::new().expect("a file");
     let mut settings = settings();
     settings.ca_file = Some(wrong.path().to_owned());
-    let outcome = AdConnector::new(settings.clone()).server(None, None).await;
+    let outcome = AdConnector::new(settings.clone()).server(tenure::target::Wish::default()).await;
     assert!(matches!(&outcome, Err(Fault::Retry { why, .. }) if why.contains("CA file")), "{outcome:?}");
     // Trusting only the system's certificates, the lab's own is refused.
     settings.ca_file = None;
-    let outcome = AdConnector::new(settings).server(None, None).await;
+    let outcome = AdConnector::new(settings).server(tenure::target::Wish::default()).await;
     assert!(matches!(&outcome, Err(Fault::Retry { why, .. }) if why.contains("not trusted")), "{outcome:?}");
 }
 
@@ -72,17 +76,17 @@ async fn a_wrong_password_is_not_tried_over_and_over_and_a_rotated_one_takes_eff
     let mut settings = settings();
     settings.password = BindPassword::File(file.path().to_owned());
     let connector = AdConnector::new(settings);
-    let refused = connector.server(None, None).await;
+    let refused = connector.server(tenure::target::Wish::default()).await;
     assert!(matches!(&refused, Err(Fault::Retry { after: Some(_), .. })), "{refused:?}");
-    let held_back = connector.server(None, None).await;
+    let held_back = connector.server(tenure::target::Wish::default()).await;
     assert!(matches!(&held_back, Err(Fault::Retry { after: Some(_), .. })), "{held_back:?}");
     std::fs::copy(env("LDAP_PASSWORD_FILE"), file.path()).expect("rotated");
-    connector.server(None, None).await.expect("the new password is used at once");
+    connector.server(tenure::target::Wish::default()).await.expect("the new password is used at once");
     std::fs::write(file.path(), "").expect("written");
     // The open connection stays; a new connector has none.
     let mut settings = connector.settings().clone();
     settings.password = BindPassword::File(file.path().to_owned());
-    let empty = AdConnector::new(settings).server(None, None).await;
+    let empty = AdConnector::new(settings).server(tenure::target::Wish::default()).await;
     assert!(matches!(&empty, Err(Fault::Retry { why, .. }) if why.contains("empty")), "never bound with: {empty:?}");
 }
 

@@ -51,7 +51,7 @@ pub async fn in_own_unit(test: impl AsyncFnOnce(&mut Lab)) {
     let ou = format!("OU=test-{tag},OU=Staff,{}", env("LDAP_BASE_DN"));
     add(&mut admin, &ou, &[("objectClass", "organizationalUnit")]).await;
     let connector = AdConnector::new(settings());
-    let server = connector.server(None, None).await.expect("the lab's directory answers");
+    let server = connector.server(tenure::target::Wish::default()).await.expect("the lab's directory answers");
     let mut lab = Lab { connector, server, admin, ou, tag, groups: Vec::new() };
     let outcome = AssertUnwindSafe(test(&mut lab)).catch_unwind().await;
     for dn in lab.groups.iter().chain([&lab.ou]) {

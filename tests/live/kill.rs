@@ -76,7 +76,7 @@ async fn one_life(boundary: Boundary) {
     let who = tenure::plan::slug(&name);
     let leaving = [format!("disable-{who}"), format!("out-of-all-hamburg-{who}"), format!("quarantine-{who}")];
     through(&site, leaver, boundary, &leaving).await;
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     let what = Resource {
         system: SystemKey("ad:corp.example.com".to_owned()),
         kind: Kind::User,
@@ -107,7 +107,7 @@ async fn lock(site: &Site, id: Uuid) {
         .fetch_one(&site.pool)
         .await
         .unwrap();
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     for _ in 0..20 {
         let tried = site.connector.verify_password(&server, &upn, "Wrong-Password-1").await.unwrap();
         if matches!(tried, BindResult::Locked) {

@@ -53,7 +53,7 @@ async fn a_joiner_with_a_sox_group_from_asking_to_the_directory() {
     eprintln!("from the decision to an enabled account in its groups: {} ms", decided.elapsed().as_millis());
     let steps = site.steps(number).await;
     let id = steps.iter().find(|step| step.name == "account").unwrap().resolved.unwrap();
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     let seen = site.connector.observe(&server, &account(id)).await.unwrap().unwrap();
     assert_eq!(seen.state.get("enabled"), &Value::Bool(true));
     assert_eq!(
@@ -143,7 +143,7 @@ async fn a_timed_membership_ends_and_a_leaver_is_out() {
     site.approve("owner", access, 1).await;
     site.until(access, "done").await;
     let member = async |site: &Site| {
-        let server = site.connector.server(None, None).await.unwrap();
+        let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
         let group: Uuid =
             sqlx::query_scalar("select native_id from entitlement where name = 'Finance – Ledger (read)'")
                 .fetch_one(&site.pool)
@@ -166,7 +166,7 @@ async fn a_timed_membership_ends_and_a_leaver_is_out() {
 
     let leaver = site.ask("desk", RequestKind::Leaver, &[("person", &subject), ("immediate", "true")]).await;
     site.until(leaver, "done").await;
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     let seen = site.connector.observe(&server, &account(id)).await.unwrap().unwrap();
     assert_eq!(seen.state.get("enabled"), &Value::Bool(false));
     assert!(seen.state.get("parent").as_text().unwrap().to_lowercase().starts_with("ou=quarantine"));
@@ -201,7 +201,7 @@ async fn names_that_break_things_become_accounts() {
         site.approve("desk", number, 1).await;
         numbers.push((given, family, number));
     }
-    let server = site.connector.server(None, None).await.unwrap();
+    let server = site.connector.server(tenure::target::Wish::default()).await.unwrap();
     for (given, family, number) in numbers {
         site.until(number, "done").await;
         let id = site.steps(number).await[0].resolved.unwrap();

@@ -32,7 +32,7 @@ impl Told {
     fn say(&self, changed: Vec<Changed>, more: bool) {
         self.there.lock().expect("unpoisoned").extend(changed.iter().filter(|c| c.seen.is_some()).map(|c| c.id));
         let cursor = Uuid::new_v4().as_bytes().to_vec();
-        let server = Server { url: "ldaps://dc1".into(), name: "dc1".into() };
+        let server = Server { url: "ldaps://dc1".into(), name: "dc1".into(), directory: None };
         let batch = Batch { changed, cursor, more, server, at: now() };
         self.pieces.lock().expect("unpoisoned").push_back(Ok(batch));
     }
@@ -46,7 +46,7 @@ impl Connector for Told {
     fn capabilities(&self) -> &'static [Capability] {
         &[]
     }
-    async fn server(&self, _: Option<&Server>, _: Option<(&Resource, &State)>) -> Result<Server, Fault> {
+    async fn server(&self, _: Wish<'_>) -> Result<Server, Fault> {
         unimplemented!("not asked by the mirror")
     }
     async fn observe(&self, _: &Server, _: &Resource) -> Result<Option<Seen>, Fault> {
@@ -63,7 +63,7 @@ impl Connector for Told {
             changed: Vec::new(),
             cursor: cursor.unwrap_or_default().to_vec(),
             more: false,
-            server: Server { url: "ldaps://dc1".into(), name: "dc1".into() },
+            server: Server { url: "ldaps://dc1".into(), name: "dc1".into(), directory: None },
             at: now(),
         };
         self.pieces.lock().expect("unpoisoned").pop_front().unwrap_or(Ok(quiet))
@@ -85,6 +85,7 @@ fn object(kind: Kind, state: &[(&str, Value)]) -> ChangedObject {
         members_added: Vec::new(),
         members_removed: Vec::new(),
         members_whole: false,
+        rights: None,
         native: Native::default(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tenure::target::{
     Address, Batch, Capability, Connector, Difference, Fault, Kind, Native, Presence, Resource, Secrets, Seen, Server,
-    State, SystemKey, Value,
+    State, SystemKey, Value, Wish,
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -29,7 +29,8 @@ pub enum Next {
 struct Inside {
     objects: BTreeMap<Uuid, State>,
     made: BTreeMap<Uuid, Uuid>,
-    members: BTreeMap<(Uuid, Uuid), ()>,
+    /// Memberships and rights, by address.
+    held: BTreeMap<String, State>,
     script: VecDeque<Next>,
     writes: usize,
     passwords: Vec<String>,
@@ -70,8 +71,14 @@ impl Scripted {
         self.inside.lock().unwrap().objects.len()
     }
 
+    /// Whether the trustee holds the right on the object.
+    pub fn has_right(&self, object: Uuid, trustee: Uuid, right: &str) -> bool {
+        let address = Address::Permission { object, trustee, right: right.to_owned() };
+        self.inside.lock().unwrap().held.contains_key(&address.to_string())
+    }
+
     pub fn is_member(&self, group: Uuid, member: Uuid) -> bool {
-        self.inside.lock().unwrap().members.contains_key(&(group, member))
+        self.inside.lock().unwrap().held.contains_key(&Address::Member { group, member }.to_string())
     }
 
     /// Writes that really changed something.
@@ -87,12 +94,18 @@ impl Scripted {
 impl Inside {
     fn write(&mut self, what: &Resource, step: &Difference, secrets: &Secrets) {
         match what.address {
-            Address::Member { group, member } => {
+            Address::Member { .. } | Address::Permission { .. } => {
+                let key = what.address.to_string();
+                let state =
+                    State(step.changes.iter().map(|change| (change.attribute.clone(), change.to.clone())).collect());
                 let changed = match step.presence {
-                    Some((_, Presence::Present)) => self.members.insert((group, member), ()).is_none(),
-                    _ => self.members.remove(&(group, member)).is_some(),
+                    Some((_, Presence::Absent)) => self.held.remove(&key).is_some(),
+                    _ => self.held.insert(key, state.clone()) != Some(state),
                 };
                 self.writes += usize::from(changed);
+            }
+            Address::Native(id) if step.presence.is_some_and(|(_, to)| to == Presence::Absent) => {
+                self.writes += usize::from(self.objects.remove(&id).is_some());
             }
             Address::New { correlation } => {
                 let id = *self.made.entry(correlation).or_insert_with(Uuid::now_v7);
@@ -126,14 +139,15 @@ impl Connector for Scripted {
         &[
             Capability { kind: Kind::User, writable: &[], unreadable: &["password"], unguarded: &[] },
             Capability { kind: Kind::Membership, writable: &[], unreadable: &[], unguarded: &[] },
+            Capability { kind: Kind::MailboxPermission, writable: &[], unreadable: &["automapping"], unguarded: &[] },
         ]
     }
 
-    async fn server(&self, _: Option<&Server>, _: Option<(&Resource, &State)>) -> Result<Server, Fault> {
+    async fn server(&self, _: Wish<'_>) -> Result<Server, Fault> {
         if self.inside.lock().unwrap().down {
             return Err(Fault::Retry { after: Some(std::time::Duration::ZERO), why: "down".to_owned() });
         }
-        Ok(Server { url: "memory:".to_owned(), name: "memory".to_owned() })
+        Ok(Server { url: "memory:".to_owned(), name: "memory".to_owned(), directory: None })
     }
 
     async fn observe(&self, _: &Server, what: &Resource) -> Result<Option<Seen>, Fault> {
@@ -143,8 +157,8 @@ impl Connector for Scripted {
                 inside.made.get(&correlation).map(|id| (Some(*id), inside.objects[id].clone()))
             }
             Address::Native(id) => inside.objects.get(&id).map(|state| (Some(id), state.clone())),
-            Address::Member { group, member } => {
-                inside.members.get(&(group, member)).map(|()| (None, State::default()))
+            Address::Member { .. } | Address::Permission { .. } => {
+                inside.held.get(&what.address.to_string()).map(|state| (None, state.clone()))
             }
         };
         Ok(found.map(|(id, state)| Seen { id, state, native: Native::default() }))

@@ -166,6 +166,6 @@ impl AdConnector {
         let root = session.read("", &["dnsHostName"]).await;
         let root = root.map_err(|failure| super::fault::reading(&failure, "greeting a server"))?.unwrap_or_default();
         let name = root.text("dnsHostName").unwrap_or_else(|| url.to_owned());
-        Ok(Server { url: url.to_owned(), name })
+        Ok(Server { url: url.to_owned(), name, directory: None })
     }
 }

@@ -172,6 +172,7 @@ impl AdConnector {
                     members_added,
                     members_removed: if sweeping { Vec::new() } else { list(&told.removed) },
                     members_whole: sweeping,
+                    rights: None,
                     native: seen.native,
                 }
             } else {
@@ -182,6 +183,7 @@ impl AdConnector {
                     members_added: Vec::new(),
                     members_removed: Vec::new(),
                     members_whole: false,
+                    rights: None,
                     native: super::observe::native(at, entry),
                 }
             };

@@ -42,7 +42,7 @@ use self::protected::ProtectedGroups;
 use self::session::Pool;
 use crate::target::{
     Address, Batch, Capability, Connector, Difference, Fault, Kind, Native, Resource, Secrets, Seen, Server, State,
-    SystemKey,
+    SystemKey, Wish,
 };
 
 /// Where the password of the connector's own account comes from.
@@ -201,12 +201,8 @@ impl Connector for AdConnector {
         CAPABILITIES
     }
 
-    async fn server(
-        &self,
-        preferred: Option<&Server>,
-        must_show: Option<(&Resource, &State)>,
-    ) -> Result<Server, Fault> {
-        let preferred = match preferred {
+    async fn server(&self, wish: Wish<'_>) -> Result<Server, Fault> {
+        let preferred = match wish.preferred {
             Some(server) => Some(server.clone()),
             None => self.last.lock().await.clone(),
         };
@@ -222,7 +218,7 @@ impl Connector for AdConnector {
                 }
             };
             let same = preferred.as_ref().is_some_and(|preferred| preferred.url == server.url);
-            if let Some(must) = must_show.filter(|_| !same)
+            if let Some(must) = wish.must_show.filter(|_| !same)
                 && !self.shows(&server, must).await?
             {
                 let why = format!("{} does not show our last change yet; waiting for replication.", server.name);
@@ -272,12 +268,12 @@ impl Connector for AdConnector {
     }
 
     async fn changes(&self, cursor: Option<&[u8]>) -> Result<Batch, Fault> {
-        let at = self.server(None, None).await?;
+        let at = self.server(Wish::default()).await?;
         self.next_changes(at, cursor).await
     }
 
     async fn all_ids(&self) -> Result<Vec<Uuid>, Fault> {
-        let at = self.server(None, None).await?;
+        let at = self.server(Wish::default()).await?;
         self.every_id(&at).await
     }
 }

@@ -170,6 +170,7 @@ pub fn native(at: &Server, entry: &Entry) -> Native {
         server: Some(at.name.clone()),
         usn: entry.text("uSNChanged"),
         versions: entry.bytes("replPropertyMetaData").map(metadata::named).unwrap_or_default(),
+        ..Native::default()
     }
 }
 
