@@ -2,4 +2,5 @@
 
 pub mod classify;
 pub mod cmdlet;
+pub mod psrp;
 pub mod value;

@@ -1,0 +1,34 @@
+//! How much is taken from a peer.
+
+/// Bounds on what one peer can make this side hold. A message over one of them is [`super::ProtocolError::TooMuch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message, put together from its fragments.
+    pub message_bytes: usize,
+    /// Messages that have begun and not ended.
+    pub open_messages: usize,
+    /// Bytes held in all of them together.
+    pub open_bytes: usize,
+    /// Elements within elements.
+    pub depth: usize,
+    /// Values in one message, what references stand for counted again each time.
+    pub nodes: usize,
+    /// Bytes of text in one message, counted the same way.
+    pub text_bytes: usize,
+    /// Pipelines of one pool at a time.
+    pub pipelines: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 << 20,
+            open_messages: 64,
+            open_bytes: 96 << 20,
+            depth: 96,
+            nodes: 2_000_000,
+            text_bytes: 128 << 20,
+            pipelines: 64,
+        }
+    }
+}
