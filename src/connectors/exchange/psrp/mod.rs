@@ -28,11 +28,13 @@
 //!
 //! Sources: MS-PSRP for messages, fragments and CLIXML (2.2.1 to 2.2.5); MS-PSRP 2.2.3.17 and 3.1.4 for states.
 
+pub mod auth;
 pub mod clixml;
 mod error;
 mod limits;
 mod pool;
 mod records;
+pub mod wsman;
 
 pub use error::ProtocolError;
 pub use limits::Limits;

@@ -1,0 +1,3 @@
+//! PowerShell remoting against what we did not write.
+
+mod wsman;
