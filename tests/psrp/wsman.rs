@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tenure::connectors::exchange::psrp::wsman::{Answer, Body, Envelopes, Fault, Meaning, Signal, max_fragment, stated_wait};
+use tenure::connectors::exchange::psrp::wsman::{
+    Answer, Body, Envelopes, Fault, Meaning, Signal, max_fragment, stated_wait,
+};
 use uuid::Uuid;
 
 const SHELL: &str = "76056A84-51DC-4F24-9262-CA2A55464B2B";
@@ -36,9 +38,13 @@ fn a_shell_is_asked_for_with_the_protocols_version_and_its_address_escaped() {
     let text = envelopes().create(Uuid::from_u128(1), Uuid::from_u128(0xabc), b"fragments");
     assert!(text.contains(r#"<w:Option Name="protocolversion" MustComply="true">2.3</w:Option>"#));
     assert!(text.contains(r#"ShellId="00000000-0000-0000-0000-000000000ABC""#));
-    assert!(text.contains("<rsp:InputStreams>stdin pr</rsp:InputStreams><rsp:OutputStreams>stdout</rsp:OutputStreams>"));
+    assert!(
+        text.contains("<rsp:InputStreams>stdin pr</rsp:InputStreams><rsp:OutputStreams>stdout</rsp:OutputStreams>")
+    );
     assert!(text.contains("?serializationLevel=Full&amp;clientApplication=a&lt;b</a:To>"));
-    assert!(text.contains(r#"<creationXml xmlns="http://schemas.microsoft.com/powershell">ZnJhZ21lbnRz</creationXml>"#));
+    assert!(
+        text.contains(r#"<creationXml xmlns="http://schemas.microsoft.com/powershell">ZnJhZ21lbnRz</creationXml>"#)
+    );
     assert!(text.contains("<w:OperationTimeout>PT20S</w:OperationTimeout>"));
 }
 
@@ -112,7 +118,10 @@ fn the_server_chooses_the_shells_id() {
 fn faults_are_known_by_their_numbers() {
     assert_eq!(fault("2150858793", "w:TimedOut", "Zeit abgelaufen").meaning(), Meaning::TimedOut);
     assert_eq!(fault("2150858843", "w:InvalidSelectors", "nicht gefunden").meaning(), Meaning::ShellLost);
-    assert_eq!(fault("1", "w:InternalError", "… FullyQualifiedErrorId: WSMan-InvalidShellID").meaning(), Meaning::ShellLost);
+    assert_eq!(
+        fault("1", "w:InternalError", "… FullyQualifiedErrorId: WSMan-InvalidShellID").meaning(),
+        Meaning::ShellLost
+    );
     assert_eq!(fault("2150858811", "a:DestinationUnreachable", "gibt es nicht").meaning(), Meaning::NoSuchResource);
     assert_eq!(fault("5", "w:AccessDenied", "Zugriff verweigert").meaning(), Meaning::Denied);
     assert_eq!(fault("995", "w:InternalError", "abgebrochen").meaning(), Meaning::ShellLost);
@@ -122,7 +131,10 @@ fn faults_are_known_by_their_numbers() {
 #[test]
 fn a_throttling_fault_says_how_long() {
     let text = "The next request from this user will not be approved for at least 1,234 milliseconds.";
-    assert_eq!(fault("2150859175", "w:QuotaLimit", text).meaning(), Meaning::Throttled { after: Some(Duration::from_millis(1234)) });
+    assert_eq!(
+        fault("2150859175", "w:QuotaLimit", text).meaning(),
+        Meaning::Throttled { after: Some(Duration::from_millis(1234)) }
+    );
     assert_eq!(fault("2150859173", "w:QuotaLimit", "zu viele Shells").meaning(), Meaning::Throttled { after: None });
     assert_eq!(stated_wait("für mindestens 20000 Millisekunden nicht genehmigt"), Some(Duration::from_secs(20)));
     assert_eq!(stated_wait("pendant au moins 3000 millisecondes"), Some(Duration::from_secs(3)));

@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use sspi::generator::NetworkRequest;
 use sspi::network_client::NetworkClient;
 use sspi::{
-    AuthIdentity, BufferType, ClientRequestFlags, CredentialUse, CredentialsBuffers, DataRepresentation, Error, ErrorKind, KdcResolution,
-    KerberosConfig, Negotiate, NegotiateConfig, SecurityBuffer, SecurityStatus, Sspi, SspiImpl, Username,
+    AuthIdentity, BufferType, ClientRequestFlags, CredentialUse, CredentialsBuffers, DataRepresentation, Error,
+    ErrorKind, KdcResolution, KerberosConfig, Negotiate, NegotiateConfig, SecurityBuffer, SecurityStatus, Sspi,
+    SspiImpl, Username,
 };
 use x509_cert::der::Decode;
 use zeroize::Zeroizing;
@@ -109,7 +110,10 @@ impl Handshake {
         let workstation = "workstation".to_owned();
         let kerberos = match &credentials.kdc {
             Some(kdc) => KerberosConfig::new_with_kdc_url(kdc, workstation.clone()),
-            None => KerberosConfig { kdc_resolution: KdcResolution::KdcUrl(None), client_computer_name: workstation.clone() },
+            None => KerberosConfig {
+                kdc_resolution: KdcResolution::KdcUrl(None),
+                client_computer_name: workstation.clone(),
+            },
         };
         let packages = match credentials.scheme {
             Scheme::Negotiate => "kerberos,ntlm",

@@ -29,14 +29,19 @@
 //! Sources: MS-PSRP for messages, fragments and CLIXML (2.2.1 to 2.2.5); MS-PSRP 2.2.3.17 and 3.1.4 for states.
 
 pub mod auth;
+mod client;
 pub mod clixml;
 mod error;
+mod finished;
 mod limits;
 mod pool;
 mod records;
+mod session;
 pub mod wsman;
 
+pub use client::{Client, ClientError, ClientSettings};
 pub use error::ProtocolError;
+pub use finished::Finished;
 pub use limits::Limits;
 pub use pool::{Argument, Command, Event, PipelineState, Pool, PoolOptions, PoolState};
 pub use records::{ErrorRecord, Information, Progress};

@@ -90,10 +90,11 @@ fn read_body(body: &Element) -> Result<Body, AnswerError> {
 
 /// The id that selects the shell from now on; a shell's own id says the same where the selector is missing.
 fn created(body: &Element) -> Option<String> {
-    let selector = body.child("ResourceCreated").and_then(|made| made.child("ReferenceParameters")).and_then(|reference| {
-        let selectors = reference.child("SelectorSet")?;
-        selectors.all("Selector").find(|selector| selector.attribute("Name") == Some("ShellId"))
-    });
+    let selector =
+        body.child("ResourceCreated").and_then(|made| made.child("ReferenceParameters")).and_then(|reference| {
+            let selectors = reference.child("SelectorSet")?;
+            selectors.all("Selector").find(|selector| selector.attribute("Name") == Some("ShellId"))
+        });
     let id = selector.or_else(|| body.child("Shell").and_then(|shell| shell.child("ShellId")))?;
     let id = id.text.trim();
     (!id.is_empty() && id.len() <= 200).then(|| id.to_owned())

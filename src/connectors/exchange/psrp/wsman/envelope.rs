@@ -150,7 +150,11 @@ fn id(id: Uuid) -> String {
 
 fn seconds(timeout: Duration) -> String {
     let millis = timeout.as_millis();
-    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{}.{:03}", millis / 1000, millis % 1000) }
+    if millis.is_multiple_of(1000) {
+        (millis / 1000).to_string()
+    } else {
+        format!("{}.{:03}", millis / 1000, millis % 1000)
+    }
 }
 
 fn selector(shell: &str) -> String {

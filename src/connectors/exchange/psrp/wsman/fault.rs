@@ -32,7 +32,9 @@ pub enum Meaning {
     /// The shell is gone; what ran in it may or may not have been done.
     ShellLost,
     /// Too much at once. The server said how long, where it did.
-    Throttled { after: Option<Duration> },
+    Throttled {
+        after: Option<Duration>,
+    },
     /// The account may not.
     Denied,
     /// The address has no such resource URI.
@@ -126,7 +128,8 @@ pub fn stated_wait(text: &str) -> Option<Duration> {
             return None;
         }
         let digits: String = pair[0].chars().filter(char::is_ascii_digit).collect();
-        let is_number = pair[0].chars().all(|letter| letter.is_ascii_digit() || matches!(letter, ',' | '.' | '\'' | '\u{a0}'));
+        let is_number =
+            pair[0].chars().all(|letter| letter.is_ascii_digit() || matches!(letter, ',' | '.' | '\'' | '\u{a0}'));
         let millis = digits.parse::<u64>().ok().filter(|_| is_number)?;
         Some(Duration::from_millis(millis.min(DAY)))
     })

@@ -3,8 +3,8 @@
 //! name: servers choose prefixes as they like, and no two elements here differ by namespace alone.
 
 use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
 use quick_xml::escape::unescape;
+use quick_xml::events::{BytesStart, Event};
 
 const DEEPEST: usize = 48;
 const MOST_ELEMENTS: usize = 20_000;
@@ -84,7 +84,8 @@ pub(super) fn parse(text: &str) -> Result<Element, String> {
             Event::CData(piece) => append(&mut open, &piece.xml10_content()),
             Event::GeneralRef(reference) => {
                 let name = reference.into_inner();
-                let text = unescape(&format!("&{name};")).map_err(|error| format!("a reference: {error}"))?.into_owned();
+                let text =
+                    unescape(&format!("&{name};")).map_err(|error| format!("a reference: {error}"))?.into_owned();
                 append(&mut open, &text)
             }
             Event::DocType(_) => return Err("a document type is not allowed".to_owned()),

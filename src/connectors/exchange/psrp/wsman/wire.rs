@@ -83,11 +83,13 @@ impl Wire {
     pub fn new(settings: WireSettings) -> Result<Self, WireError> {
         // Without a provider in this process there would be a panic; where there is one already, this changes nothing.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let url = Url::parse(&settings.url).map_err(|error| WireError::Settings(format!("{}: {error}", settings.url)))?;
+        let url =
+            Url::parse(&settings.url).map_err(|error| WireError::Settings(format!("{}: {error}", settings.url)))?;
         check_address(&url, settings.plain_loopback)?;
         let authorities = match &settings.authorities {
-            Some(pem) => Certificate::from_pem_bundle(pem)
-                .map_err(|error| WireError::Settings(format!("the authorities' certificates cannot be read: {error}")))?,
+            Some(pem) => Certificate::from_pem_bundle(pem).map_err(|error| {
+                WireError::Settings(format!("the authorities' certificates cannot be read: {error}"))
+            })?,
             None => Vec::new(),
         };
         if settings.authorities.is_some() && authorities.is_empty() {
@@ -211,12 +213,24 @@ impl Wire {
     async fn read(&self, response: Response) -> Result<Answer, WireError> {
         let status = response.status();
         let after = response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|seconds| seconds.trim().parse().ok()).map(|seconds: u64| Duration::from_secs(seconds.min(86_400)));
+        let after = after
+            .and_then(|seconds| seconds.trim().parse().ok())
+            .map(|seconds: u64| Duration::from_secs(seconds.min(86_400)));
         match status.as_u16() {
             200 | 400 | 500 => {}
-            301..=308 => return Err(WireError::Refused(format!("{} leads elsewhere (HTTP {status}): give the address that it leads to", self.host()))),
+            301..=308 => {
+                return Err(WireError::Refused(format!(
+                    "{} leads elsewhere (HTTP {status}): give the address that it leads to",
+                    self.host()
+                )));
+            }
             403 => return Err(WireError::Refused(format!("{} does not let this account in (HTTP 403)", self.host()))),
-            404 | 405 => return Err(WireError::Refused(format!("there is no PowerShell endpoint at {} (HTTP {status})", self.url.path()))),
+            404 | 405 => {
+                return Err(WireError::Refused(format!(
+                    "there is no PowerShell endpoint at {} (HTTP {status})",
+                    self.url.path()
+                )));
+            }
             429 | 503 => {
                 let why = format!("{} is too busy or not ready (HTTP {status})", self.host());
                 return Err(WireError::NotSent { why, after });
@@ -245,7 +259,8 @@ impl Wire {
 
 impl Lane {
     fn learn(&mut self, response: &Response) {
-        self.certificate = response.extensions().get::<TlsInfo>().and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec));
+        self.certificate =
+            response.extensions().get::<TlsInfo>().and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec));
     }
 }
 
@@ -282,12 +297,20 @@ fn client(jar: &Arc<Jar>, authorities: &[Certificate]) -> Result<Client, WireErr
 fn check_address(url: &Url, plain_loopback: bool) -> Result<(), WireError> {
     let host = url.host_str().unwrap_or_default();
     let loopback = host == "localhost"
-        || host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        || host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => Ok(()),
         "http" if plain_loopback && loopback => Ok(()),
-        "http" => Err(WireError::Settings(format!("{host}: credentials do not go unencrypted; give an https:// address"))),
-        other => Err(WireError::Settings(format!("{other}:// is not an address of PowerShell; give an https:// address"))),
+        "http" => {
+            Err(WireError::Settings(format!("{host}: credentials do not go unencrypted; give an https:// address")))
+        }
+        other => {
+            Err(WireError::Settings(format!("{other}:// is not an address of PowerShell; give an https:// address")))
+        }
     }
 }
 
@@ -310,7 +333,11 @@ fn refused(credentials: &Credentials, protocol: &str, response: &Response) -> Wi
         .filter_map(|value| value.to_str().ok()?.split_whitespace().next())
         .collect();
     let offers = if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") };
-    WireError::Refused(format!("{} was not let in by {protocol}; the server offers {}", credentials.user, brief(&offers)))
+    WireError::Refused(format!(
+        "{} was not let in by {protocol}; the server offers {}",
+        credentials.user,
+        brief(&offers)
+    ))
 }
 
 /// What went wrong before the request itself was on its way.
@@ -332,10 +359,14 @@ async fn drained(mut response: Response) {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AuthError> + Send + 'static) -> Result<T, WireError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
+) -> Result<T, WireError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(AuthError::NoKdc(why))) => Err(WireError::NotSent { why: AuthError::NoKdc(why).to_string(), after: None }),
+        Ok(Err(AuthError::NoKdc(why))) => {
+            Err(WireError::NotSent { why: AuthError::NoKdc(why).to_string(), after: None })
+        }
         Ok(Err(error)) => Err(WireError::Refused(error.to_string())),
         Err(error) => Err(WireError::NotSent { why: format!("signing in broke off: {error}"), after: None }),
     }
