@@ -94,7 +94,9 @@ impl ClientError {
 
     pub(super) fn from_wire(error: WireError, outlook: Outlook) -> Self {
         match error {
-            WireError::NotSent { why, after } => Self::NotSent { why, after, shell_lost: false, throttled: after.is_some() },
+            WireError::NotSent { why, after } => {
+                Self::NotSent { why, after, shell_lost: false, throttled: after.is_some() }
+            }
             WireError::Settings(why) | WireError::Refused(why) => Self::Refused { why },
             error if outlook == Outlook::NotSent => Self::not_sent(error.to_string()),
             error => Self::unknown(error.to_string()),
@@ -107,7 +109,9 @@ impl ClientError {
             (Meaning::Denied | Meaning::NoSuchResource, Outlook::NotSent) => Self::Refused { why },
             (_, Outlook::Unknown) => Self::Unknown { why },
             (Meaning::Throttled { after }, _) => Self::NotSent { why, after, shell_lost: false, throttled: true },
-            (meaning, _) => Self::NotSent { why, after: None, shell_lost: meaning == Meaning::ShellLost, throttled: false },
+            (meaning, _) => {
+                Self::NotSent { why, after: None, shell_lost: meaning == Meaning::ShellLost, throttled: false }
+            }
         }
     }
 
@@ -215,7 +219,11 @@ impl Client {
             min_runspaces: self.settings.min_runspaces,
             max_runspaces: self.settings.max_runspaces,
             protocol: PROTOCOL.to_owned(),
-            max_fragment: max_fragment(self.settings.max_envelope, &self.settings.wire.url, &self.settings.resource_uri),
+            max_fragment: max_fragment(
+                self.settings.max_envelope,
+                &self.settings.wire.url,
+                &self.settings.resource_uri,
+            ),
             limits: Limits::default(),
         };
         let session = Arc::new(Session::open(self.setting.clone(), options, until).await?);

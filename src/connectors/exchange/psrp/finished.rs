@@ -40,7 +40,9 @@ impl Finished {
             Event::Progress { progress, .. } => self.progress.push(progress),
             Event::Information { information, .. } => self.information.push(information),
             Event::HostCall { name, expects_answer: true, .. } => {
-                return Err(ClientError::unknown(format!("the command asks a question ({name}) and nobody is there to answer")));
+                return Err(ClientError::unknown(format!(
+                    "the command asks a question ({name}) and nobody is there to answer"
+                )));
             }
             Event::PipelineState { state, reason, .. } if state.is_final() => {
                 self.state = Some(state);

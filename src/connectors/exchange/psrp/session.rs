@@ -129,7 +129,12 @@ impl Session {
     }
 
     /// Runs one command to its end.
-    pub async fn run(self: &Arc<Self>, command: &Command, secret: bool, until: Instant) -> Result<Finished, ClientError> {
+    pub async fn run(
+        self: &Arc<Self>,
+        command: &Command,
+        secret: bool,
+        until: Instant,
+    ) -> Result<Finished, ClientError> {
         let slot = tokio::select! {
             slot = self.slots.acquire() => slot.map_err(|_| ClientError::not_sent("the runspace pool was closed"))?,
             () = sleep_until(until) => return Err(ClientError::not_sent("all runspaces were busy until the time was up")),
@@ -236,7 +241,9 @@ impl Session {
                     }
                 },
                 Ok(_) => return Err(ClientError::unknown("the server answered something else than it was asked")),
-                Err(WireError::NotSent { after, .. }) if tries < PATIENT => after.unwrap_or(Duration::from_secs(1 << tries)),
+                Err(WireError::NotSent { after, .. }) if tries < PATIENT => {
+                    after.unwrap_or(Duration::from_secs(1 << tries))
+                }
                 Err(error) => {
                     // What the lost answer held is gone, and with it the rest of its messages.
                     self.break_off();
@@ -283,7 +290,8 @@ impl Session {
         };
         if let Some(bytes) = request {
             let envelope = self.setting.envelopes.send(Uuid::new_v4(), &self.shell, None, &bytes);
-            let answer = self.setting.ask(envelope).await.map_err(|error| ClientError::from_wire(error, Outlook::NotSent))?;
+            let answer =
+                self.setting.ask(envelope).await.map_err(|error| ClientError::from_wire(error, Outlook::NotSent))?;
             if let Body::Fault(fault) = answer.body {
                 return Err(ClientError::from_fault(&fault, Outlook::NotSent));
             }
@@ -347,9 +355,13 @@ impl Core {
             }
             Event::PoolState { state, reason } => {
                 let over = matches!(state, PoolState::Closed | PoolState::Broken | PoolState::Closing);
-                return over.then(|| reason.as_ref().map_or_else(|| format!("{state:?}"), |reason| reason.message.clone()));
+                return over
+                    .then(|| reason.as_ref().map_or_else(|| format!("{state:?}"), |reason| reason.message.clone()));
             }
-            Event::SessionKey | Event::KeyAsked | Event::ApplicationData(_) | Event::HostCall { pipeline: None, .. } => return None,
+            Event::SessionKey
+            | Event::KeyAsked
+            | Event::ApplicationData(_)
+            | Event::HostCall { pipeline: None, .. } => return None,
             Event::HostCall { pipeline: Some(pipeline), .. }
             | Event::PipelineState { pipeline, .. }
             | Event::Output { pipeline, .. }
