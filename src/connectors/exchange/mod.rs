@@ -2,5 +2,6 @@
 
 pub mod classify;
 pub mod cmdlet;
+pub mod online;
 pub mod psrp;
 pub mod value;

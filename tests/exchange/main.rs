@@ -1,0 +1,4 @@
+//! Exchange's two legs against peers that are not ours to bend: scripted faults, recordings, and the lab's stand-in.
+
+mod online;
+mod peer;
