@@ -22,6 +22,10 @@ from samba.samdb import SamDB
 from samba.sd_utils import SDUtils
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "exchange"))
+import schema  # noqa: E402  (Exchange's attributes)
+import seed  # noqa: E402  (its recipients)
+
 DOMAIN = "example.com"
 USER_CLASS = "bf967aba-0de6-11d0-a285-00aa003049e2"
 GROUP_CLASS = "bf967a9c-0de6-11d0-a285-00aa003049e2"
@@ -131,6 +135,8 @@ def account_attributes(person: dict, misfits: dict) -> dict:
         attributes["userPrincipalName"] = person["mail"]
     if not bare and number not in misfits["matched_by_mail"]:
         attributes["employeeID"] = number
+    if attributes.get("mail"):
+        attributes.update(seed.person(person))
     return attributes
 
 
@@ -230,22 +236,36 @@ def add_tenure(directory: Directory, units: dict, password: str) -> None:
     descriptors.dacl_add_ace(f"CN=Password Settings Container,CN=System,{directory.base}", f"(A;CI;RPLCLORC;;;{sid})")
 
 
+def add_exchange(directory: Directory, units: dict, password: str) -> None:
+    """The account that administers Exchange. The stand-in writes the directory with it, so that it has what Exchange's own servers have."""
+    attributes = {"displayName": "svc-exchange", "description": "Tenure: mailboxes and lists in Exchange"}
+    dn = directory.user(directory.dn("svc-exchange", units["service"]), "svc-exchange", attributes, flags=NORMAL | NEVER_EXPIRES, password=password)
+    sid = directory.samdb.schema_format_value("objectSid", directory.samdb.search(dn, ldb.SCOPE_BASE, attrs=["objectSid"])[0]["objectSid"][0]).decode()
+    SDUtils(directory.samdb).dacl_add_ace(directory.base, f"(A;CI;RPWPCRLCLORCSDDTCC;;;{sid})")
+
+
 def main(smb_conf: str, folder: str) -> None:
     parameters = LoadParm()
     parameters.load(smb_conf)
+    parameters.set("dsdb:schema update allowed", "yes")
     samdb = SamDB(url=parameters.private_path("sam.ldb"), session_info=system_session(), lp=parameters)
     password = pathlib.Path(folder, "svc-tenure").read_text(encoding="utf-8").strip()
+    exchange = pathlib.Path(folder, "svc-exchange").read_text(encoding="utf-8").strip()
     people, sites = read_csv("people.csv"), read_csv("sites.csv")
     groups, misfits = read_json("groups.json"), read_json("directory.json")
+    schema.extend(samdb)
     samdb.transaction_start()
     try:
         directory = Directory(samdb)
+        seed.databases = schema.add_organisation(samdb)
         directory.replace(f"CN=Partitions,CN=Configuration,{directory.base}", "uPNSuffixes", DOMAIN)
         units = add_units(directory, sites)
         dns = add_people(directory, units, people, sites, misfits)
         made = add_groups(directory, units, groups, people, misfits, dns)
         add_misfits(directory, units, misfits, made)
         add_tenure(directory, units, password)
+        add_exchange(directory, units, exchange)
+        seed.recipients(directory, units, people, dns)
     except BaseException:
         samdb.transaction_cancel()
         raise

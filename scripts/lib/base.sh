@@ -75,6 +75,7 @@ lab_places() {
     LAB_MAIL_PORT=2525
     LAB_STAMP_PORT=3161
     LAB_WITNESS_PORT=8090
+    LAB_EXCHANGE_PORT=8444
     LAB_DATA=$ROOT/.lab/$LAB
     # The address is in certificates and settings: data that exist keep theirs.
     if [ -s "$LAB_DATA/address" ]; then read -r LAB_ADDRESS <"$LAB_DATA/address"; else LAB_ADDRESS=${TENURE_LAB_ADDRESS:-$LAB_ADDRESS}; fi
@@ -108,7 +109,7 @@ lab_prune() {
         read -r clone <"$place/clone"
         name=${place##*/tenure-lab-}
         [ "$(readlink -f "$clone/.lab/${name%.*}" 2>/dev/null)" = "$place" ] && continue
-        if running "$place/directory.pid" || running "$place/mail.pid" || running "$place/timestamps.pid" || running "$place/witness.pid" || [ -f "$place/postgres/postmaster.pid" ]; then continue; fi
+        if running "$place/directory.pid" || running "$place/exchange.pid" || running "$place/mail.pid" || running "$place/timestamps.pid" || running "$place/witness.pid" || [ -f "$place/postgres/postmaster.pid" ]; then continue; fi
         rm -rf "$place"
     done
 }

@@ -18,6 +18,14 @@ directory_certificates() {
         "subjectAltName=DNS:dc1.corp.example.com,DNS:corp.example.com,DNS:localhost,IP:$LAB_ADDRESS" >"$place/extensions"
     openssl x509 -req -days 3650 -in "$place/request.pem" -CA "$place/authority.pem" -CAkey "$place/authority.key" -CAcreateserial \
         -extfile "$place/extensions" -out "$place/certificate.pem" 2>>"$place/openssl.log"
+    # The stand-in Exchange's own, and the certificate that its tenant knows an application by.
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=ex01.corp.example.com" \
+        -keyout "$place/exchange.key" -out "$place/request.pem" 2>>"$place/openssl.log"
+    sed -i "s/^subjectAltName=.*/subjectAltName=DNS:ex01.corp.example.com,DNS:exchange,DNS:localhost,IP:$LAB_ADDRESS/" "$place/extensions"
+    openssl x509 -req -days 3650 -in "$place/request.pem" -CA "$place/authority.pem" -CAkey "$place/authority.key" -CAcreateserial \
+        -extfile "$place/extensions" -out "$place/exchange.pem" 2>>"$place/openssl.log"
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=Tenure lab application" \
+        -keyout "$LAB_DATA/secrets/exchange-online.key" -out "$LAB_DATA/secrets/exchange-online.pem" 2>>"$place/openssl.log")
     rm -f "$place/authority.key" "$place/request.pem" "$place/extensions"
     chmod 600 "$place"/*
     install -m 644 "$place/authority.pem" "$LAB_DATA/ca.pem"
@@ -28,7 +36,7 @@ directory_make() {
     rm -rf "$place"
     mkdir -p "$place"
     chmod 700 "$place"
-    for name in administrator svc-tenure; do (umask 077 && printf 'Lab-%s' "$(secret)" >"$secrets/$name"); done
+    for name in administrator svc-tenure svc-exchange; do (umask 077 && printf 'Lab-%s' "$(secret)" >"$secrets/$name"); done
     samba-tool domain provision --targetdir="$place" --realm=CORP.EXAMPLE.COM --domain=CORP --server-role=dc \
         --dns-backend=SAMBA_INTERNAL --adminpass="$(cat "$secrets/administrator")" --host-name=dc1 --host-ip="$LAB_ADDRESS" \
         --option="interfaces=${LAB_INTERFACES:-$LAB_ADDRESS/8}" --option="bind interfaces only=yes" >"$LAB_DATA/provision.log" 2>&1 ||

@@ -1,0 +1,65 @@
+# The stand-in Exchange (lab/exchange): on premises and Online in one process, behind the lab's own certificate.
+
+# Its Python packages, made once for all labs of this machine; the folder's name changes with what is in it.
+exchange_python() {
+    local wanted base
+    wanted=$( (cat "$ROOT/lab/exchange/requirements.txt"; /usr/bin/python3 --version) | sha256sum | cut -c1-12)
+    base=${TENURE_LAB_TOOLS:-/var/tmp}
+    EXCHANGE_VENV=$base/tenure-lab-python-$wanted
+    [ -f "$EXCHANGE_VENV/ready" ] && [ -O "$EXCHANGE_VENV" ]
+}
+exchange_tools() {
+    exchange_python && return 0
+    step "Exchange: fetching its Python packages (once)"
+    local log=$LAB_DATA/exchange-packages.log
+    (
+        flock -w 300 8
+        exchange_python && exit 0
+        rm -rf "$EXCHANGE_VENV"
+        (umask 022 && /usr/bin/python3 -m venv "$EXCHANGE_VENV" && "$EXCHANGE_VENV/bin/pip" install --disable-pip-version-check --no-input \
+            --require-hashes --only-binary :all: -r "$ROOT/lab/exchange/requirements.txt") >"$log" 2>&1 && touch "$EXCHANGE_VENV/ready"
+    ) 8>"$EXCHANGE_VENV.lock" 9>&- || { tail -n 5 "$log" >&2; die "the stand-in Exchange's Python packages could not be installed (log: $log)."; }
+}
+
+# A lab made before there was an Exchange in it goes on without one.
+exchange_possible() { [ -s "$LAB_DATA/secrets/svc-exchange" ] && [ -s "$LAB_DATA/directory/tls/exchange.pem" ]; }
+
+exchange_answers() { curl -fsS --max-time 3 --cacert "$LAB_DATA/ca.pem" "https://$LAB_ADDRESS:$LAB_EXCHANGE_PORT/healthz"; }
+
+# exchange_up: the directory must answer.
+exchange_up() {
+    running "$LAB_DATA/exchange.pid" && return 0
+    exchange_possible || { step "Exchange: none, this lab is older than it (scripts/lab reset $LAB makes a new one)"; return 0; }
+    exchange_tools
+    lab_needs_free "$LAB_EXCHANGE_PORT" "the lab's Exchange"
+    setsid "$EXCHANGE_VENV/bin/python" "$ROOT/lab/exchange/server.py" --listen "$LAB_ADDRESS:$LAB_EXCHANGE_PORT" --place "$LAB_PLACE" \
+        --ldap "ldaps://$LAB_ADDRESS" --keytab "$LAB_PLACE/directory/exchange.keytab" </dev/null >"$LAB_DATA/exchange.log" 2>&1 9>&- &
+    note_process "$LAB_DATA/exchange.pid" $!
+    wait_for 20 answers "$LAB_ADDRESS" "$LAB_EXCHANGE_PORT" ||
+        { tail -n 5 "$LAB_DATA/exchange.log" >&2; die "the stand-in Exchange did not start (log: $LAB_DATA/exchange.log)."; }
+}
+exchange_stop() { stop_process "$LAB_DATA/exchange.pid" 5; }
+
+# The tenant's names are the lab's own inventions.
+EXCHANGE_TENANT=6f1d2c3b-4a59-4e68-9f70-8192a3b4c5d6
+EXCHANGE_CLIENT=0f9e8d7c-6b5a-4948-8372-615f4e3d2c1b
+
+exchange_env() {
+    exchange_possible || return 0
+    exchange_python || true
+    local base=https://$LAB_ADDRESS:$LAB_EXCHANGE_PORT
+    cat <<ENV
+export EXCHANGE_URL='$base/PowerShell/'
+export EXCHANGE_USER='CORP\\svc-exchange'
+export EXCHANGE_PASSWORD_FILE='$LAB_PLACE/secrets/svc-exchange'
+export EXCHANGE_CA_FILE='$LAB_PLACE/ca.pem'
+export EXCHANGE_ONLINE_URL='$base'
+export EXCHANGE_ONLINE_AUTHORITY='$base'
+export EXCHANGE_ONLINE_TENANT='$EXCHANGE_TENANT'
+export EXCHANGE_ONLINE_CLIENT_ID='$EXCHANGE_CLIENT'
+export EXCHANGE_ONLINE_CERT_FILE='$LAB_PLACE/secrets/exchange-online.pem'
+export EXCHANGE_ONLINE_KEY_FILE='$LAB_PLACE/secrets/exchange-online.key'
+export EXCHANGE_LAB_URL='$base/lab'
+export TENURE_LAB_PYTHON='$EXCHANGE_VENV/bin/python'
+ENV
+}
