@@ -219,4 +219,7 @@ pub trait Transport: Send + Sync {
 
     /// The host that cmdlets go to, for people and evidence.
     fn endpoint(&self) -> String;
+
+    /// Gives back what the server keeps for us, if it keeps anything. The next cmdlet opens it again.
+    async fn close(&self) {}
 }

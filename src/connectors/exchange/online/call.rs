@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::cmdlet::{Anchor, Class, Cmdlet, CmdletError, Effect, Outcome, TransportError};
 use super::wait::Tries;
-use super::{Online, causes, wait, wire};
+use super::{Api, Online, causes, wait, wire};
 
 /// The mailbox that stands for the organisation where a cmdlet is about no mailbox of its own.
 const ORGANISATION: &str = "SystemMailbox{bb558c35-97f1-4cb9-8ff7-d53741dc928c}";
@@ -56,7 +56,8 @@ impl Online {
     pub(super) async fn call(&self, cmdlet: &Cmdlet) -> Result<Outcome, TransportError> {
         wire::check(cmdlet).map_err(|why| TransportError::Refused { why })?;
         let first = self.address(cmdlet)?;
-        let mut call = Call { cmdlet, id: Uuid::new_v4(), body: wire::body(cmdlet), trace: None };
+        let mut call =
+            Call { cmdlet, id: Uuid::new_v4(), body: wire::body(cmdlet, self.settings.api == Api::Beta), trace: None };
         let mut outcome = Outcome::default();
         let (mut address, mut seen) = (first.clone(), vec![first.clone()]);
         loop {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::classify;
-use super::super::cmdlet::{Cmdlet, CmdletError, Object, Param};
+use super::super::cmdlet::{Cmdlet, CmdletError, Effect, Object, Param};
 
 /// Names come from our tables or from an administrator's command line; anything but a name is a mistake that is caught here.
 pub(super) fn check(cmdlet: &Cmdlet) -> Result<(), String> {
@@ -22,12 +22,16 @@ pub(super) fn check(cmdlet: &Cmdlet) -> Result<(), String> {
     Ok(())
 }
 
-/// The body of one call. Without `ResultSize` a listing stops at 1000 objects even where pages are followed.
-pub(super) fn body(cmdlet: &Cmdlet) -> Value {
+/// The body of one call. Without `ResultSize` a listing stops at 1000 objects even where pages are followed; `confirm` says
+/// beforehand that nobody will be asked whether to go on.
+pub(super) fn body(cmdlet: &Cmdlet, confirm: bool) -> Value {
     let mut params: Map<String, Value> =
         cmdlet.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
     if super::table::lists(&cmdlet.name) && cmdlet.param("ResultSize").is_none() {
         params.insert("ResultSize".to_owned(), json!("Unlimited"));
+    }
+    if confirm && cmdlet.effect != Effect::Read && cmdlet.param("Confirm").is_none() {
+        params.insert("Confirm".to_owned(), json!(false));
     }
     json!({"CmdletInput": {"CmdletName": cmdlet.name, "Parameters": params}})
 }
@@ -261,10 +265,21 @@ mod tests {
             "GrantSendOnBehalfTo": ["x"],
             "Password": "pw",
         }}});
-        assert_eq!(body(&cmdlet), wanted);
-        assert_eq!(body(&Cmdlet::read("Get-Mailbox"))["CmdletInput"]["Parameters"], json!({"ResultSize": "Unlimited"}));
+        assert_eq!(body(&cmdlet, false), wanted);
+        assert_eq!(
+            body(&Cmdlet::read("Get-Mailbox"), true)["CmdletInput"]["Parameters"],
+            json!({"ResultSize": "Unlimited"})
+        );
         let first = Cmdlet::read("Get-Mailbox").with("resultsize", Param::Number(1));
-        assert_eq!(body(&first)["CmdletInput"]["Parameters"], json!({"resultsize": 1}));
+        assert_eq!(body(&first, true)["CmdletInput"]["Parameters"], json!({"resultsize": 1}));
+    }
+
+    #[test]
+    fn nobody_is_asked() {
+        let confirm = |cmdlet: Cmdlet| body(&cmdlet, true)["CmdletInput"]["Parameters"]["Confirm"].clone();
+        assert_eq!(confirm(Cmdlet::destructive("Remove-Mailbox")), json!(false));
+        assert_eq!(confirm(Cmdlet::write("Set-Mailbox").flag("Confirm", true)), json!(true));
+        assert_eq!(confirm(Cmdlet::read("Get-Mailbox")), Value::Null);
     }
 
     #[test]
