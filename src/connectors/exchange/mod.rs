@@ -3,5 +3,6 @@
 pub mod classify;
 pub mod cmdlet;
 pub mod online;
+pub mod onprem;
 pub mod psrp;
 pub mod value;
