@@ -33,8 +33,9 @@ fn parameters_travel_as_data() {
 
 #[test]
 fn nobody_is_asked_unless_the_cmdlet_only_reads() {
-    let confirms =
-        |cmdlet: &Cmdlet| command(cmdlet).unwrap().parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Confirm")).count();
+    let confirms = |cmdlet: &Cmdlet| {
+        command(cmdlet).unwrap().parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Confirm")).count()
+    };
     assert_eq!(confirms(&Cmdlet::read("Get-Mailbox")), 0);
     assert_eq!(confirms(&Cmdlet::destructive("Remove-Mailbox")), 1);
     assert_eq!(confirms(&Cmdlet::write("Set-Mailbox").flag("confirm", true)), 1);
