@@ -9,9 +9,9 @@ pub struct Limits {
     pub open_messages: usize,
     /// Bytes held in all of them together.
     pub open_bytes: usize,
-    /// Elements within elements.
+    /// Values within values.
     pub depth: usize,
-    /// Values in one message, what references stand for counted again each time.
+    /// Elements in one message, what references stand for counted again each time.
     pub nodes: usize,
     /// Bytes of text in one message, counted the same way.
     pub text_bytes: usize,
@@ -22,12 +22,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 64 << 20,
+            message_bytes: 16 << 20,
             open_messages: 64,
-            open_bytes: 96 << 20,
-            depth: 96,
-            nodes: 2_000_000,
-            text_bytes: 128 << 20,
+            open_bytes: 32 << 20,
+            depth: 48,
+            nodes: 250_000,
+            text_bytes: 32 << 20,
             pipelines: 64,
         }
     }
