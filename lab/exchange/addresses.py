@@ -52,18 +52,20 @@ def check_alias(c, alias: str, but=None) -> str:
     return alias
 
 
-def unused_default(c, alias: str) -> str:
-    """The policy's address; numbered where somebody has it."""
+def unused_default(c, alias: str, one: dict | None = None) -> str:
+    """The policy's address, given.family@ where there are such names and the alias elsewhere; numbered where somebody else has it."""
+    names = [alias_for(one[key]) for key in ("givenName", "sn") if one and one.get(key)]
+    local = ".".join(names).lower() if len(names) == 2 else alias
     for number in range(1, 100):
-        address = f"{alias}{number if number > 1 else ''}@{MAIL_DOMAIN}"
-        if not c.backend.holders(address):
+        address = f"{local}{number if number > 1 else ''}@{MAIL_DOMAIN}"
+        if all(one is not None and other["objectGUID"] == one.get("objectGUID") for other in c.backend.holders(address)):
             return address
     raise errors.address_exists(address, "?")
 
 
 def start(c, one: dict, alias: str, chosen: str | None) -> dict:
     """Attributes of a recipient that begins: alias, addresses, legacy DN. A chosen primary address switches the policy off."""
-    address = chosen or unused_default(c, alias)
+    address = chosen or unused_default(c, alias, one)
     kept = [value for value in one.get("proxyAddresses", []) if value[:5].lower() == "smtp:" and value[5:].lower() != address.lower()]
     changes = {"mailNickname": alias, "mail": address, "proxyAddresses": [f"SMTP:{address}"] + ["smtp:" + value[5:] for value in kept],
                "legacyExchangeDN": f"{RECIPIENTS}{secrets.token_hex(16)}-{alias}"[:250]}

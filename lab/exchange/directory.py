@@ -1,15 +1,14 @@
 """The lab's directory as the stand-in uses it: over LDAPS, with an account of its own."""
 
+import re
 import ssl
 import struct
 import threading
-import time
 import uuid
 
 import ldap3
 from ldap3.core import exceptions as ldap
 from ldap3.utils.conv import escape_filter_chars
-from ldap3.utils.dn import parse_dn, safe_rdn
 
 GUIDS = {"objectGUID", "msExchMailboxGuid", "msExchArchiveGUID"}
 MULTI = {"proxyAddresses", "authOrig", "unauthOrig", "dLMemSubmitPerms", "dLMemRejectPerms", "publicDelegates", "member", "msExchDelegateListLink",
@@ -23,7 +22,7 @@ READ = ["objectGUID", "objectSid", "objectClass", "sAMAccountName", "userPrincip
         "msExchHideFromAddressLists", "msExchRequireAuthToSendTo", "msExchRemoteRecipientType", "msExchArchiveGUID", "msExchArchiveName",
         "msExchDelegateListLink", "msExchEnableModeration", "msExchModeratedByLink", "msExchBypassModerationLink", "msExchCoManagedByLink",
         "msExchGenericForwardingAddress", "msExchELCMailboxFlags", "msExchPoliciesExcluded", "msExchGroupJoinRestriction",
-        "msExchGroupDepartRestriction", "employeeID", "memberOf"]
+        "msExchGroupDepartRestriction", "employeeID", "memberOf", "member"]
 
 
 def sid_text(raw: bytes) -> str:
@@ -144,20 +143,27 @@ def to_wire(value):
     return str(value)
 
 
+def parts_of(dn: str) -> list[str]:
+    """The DN's parts, escapes left as they are."""
+    return re.split(r"(?<!\\),", dn)
+
+
+def parent_of(dn: str) -> str:
+    return ",".join(parts_of(dn)[1:])
+
+
 def canonical(dn: str) -> str:
     """corp.example.com/Staff/Hamburg/Name, as Exchange shows identities."""
-    parts = parse_dn(dn)
-    domain = ".".join(value for kind, value, _ in parts if kind.upper() == "DC")
-    rest = [value for kind, value, _ in parts if kind.upper() != "DC"]
-    plain = [unescape(value) for value in reversed(rest)]
-    return "/".join([domain, *plain])
+    parts = [part.partition("=")[::2] for part in parts_of(dn)]
+    domain = ".".join(value for kind, value in parts if kind.upper() == "DC")
+    return "/".join([domain, *(unescape(value) for kind, value in reversed(parts) if kind.upper() != "DC")])
 
 
 def unescape(value: str) -> str:
     out, raw, index = [], value, 0
     pending = bytearray()
     while index < len(raw):
-        if raw[index] == "\\" and index + 2 < len(raw) + 0 and all(c in "0123456789abcdefABCDEF" for c in raw[index + 1:index + 3]) and len(raw[index + 1:index + 3]) == 2:
+        if raw[index] == "\\" and index + 2 < len(raw) and all(c in "0123456789abcdefABCDEF" for c in raw[index + 1:index + 3]) and len(raw[index + 1:index + 3]) == 2:
             pending.append(int(raw[index + 1:index + 3], 16))
             index += 3
             continue
@@ -182,8 +188,4 @@ def rdn_escape(value: str) -> str:
     return out
 
 
-def now() -> float:
-    return time.time()
-
-
-__all__ = ["Directory", "READ", "canonical", "escape_filter_chars", "filter_bytes", "ldap", "ldap3", "rdn_escape", "safe_rdn", "unescape"]
+__all__ = ["Directory", "READ", "canonical", "escape_filter_chars", "filter_bytes", "ldap", "ldap3", "parent_of", "parts_of", "rdn_escape", "unescape"]

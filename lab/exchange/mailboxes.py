@@ -6,10 +6,12 @@ import uuid
 
 import addresses
 import errors
+import permissions
 import shapes
 from directory import rdn_escape
 from engine import cmdlet
 from onprem import MAIL_DOMAIN, ROUTING_DOMAIN
+from seed import SEED
 
 QUOTAS = (("IssueWarningQuota", "mDBStorageQuota"), ("ProhibitSendQuota", "mDBOverQuotaLimit"), ("ProhibitSendReceiveQuota", "mDBOverHardQuotaLimit"))
 IN_STORE = ("LitigationHoldDate", "LitigationHoldOwner", "RetentionHoldEnabled", "RetentionPolicy", "RetentionComment", "RetentionUrl", "SingleItemRecoveryEnabled",
@@ -100,9 +102,10 @@ def mailbox_attributes(c, number: int) -> dict:
     return made
 
 
-def begin_mailbox(c, guid, number: int) -> None:
-    from permissions import first_folders
-    c.store.put("mailbox", guid, {"created": shapes.stamp(), "items": 0, "bytes": 0, "language": "en-US", "folders": first_folders("en-US"), "rights": [],
+def begin_mailbox(c, guid, number: int, language: str = "en-US", used: int = 0) -> None:
+    """The empty mailbox in its database; `used`: items of one that people have worked with already."""
+    c.store.put("mailbox", guid, {"created": shapes.stamp(), "items": used, "bytes": used * 74_565, "logon": shapes.stamp() if used else None, "language": language,
+                                  "folders": permissions.first_folders(language), "rights": [],
                                   "calendar": {"AutomateProcessing": "AutoAccept" if number in (16, 32) else "AutoUpdate"}})
 
 
@@ -505,7 +508,9 @@ def mailbox_of(c, parameter="Identity"):
 
 
 def fresh(c, one):
-    begin_mailbox(c, one["msExchMailboxGuid"], shapes.kind(one))
+    """A mailbox of the lab's first day: in use, and German where the seed says so."""
+    german = one.get("physicalDeliveryOfficeName") == SEED["german_calendar_site"]
+    begin_mailbox(c, one["msExchMailboxGuid"], shapes.kind(one), "de-DE" if german else "en-US", 100 + one["msExchMailboxGuid"].int % 9000)
     return c.store.get("mailbox", one["msExchMailboxGuid"])
 
 

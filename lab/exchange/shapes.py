@@ -5,6 +5,7 @@ import re
 import uuid
 
 import errors
+from directory import parent_of
 
 DETAILS = {1: "UserMailbox", 4: "SharedMailbox", 16: "RoomMailbox", 32: "EquipmentMailbox", 128: "MailUser", 2147483648: "RemoteUserMailbox",
            34359738368: "RemoteSharedMailbox", 8589934592: "RemoteRoomMailbox", 17179869184: "RemoteEquipmentMailbox"}
@@ -161,7 +162,7 @@ def base(c, one: dict, type_name: str) -> dict:
         "MailTip": extra.get("MailTip"),
         "MaxSendSize": extra.get("MaxSendSize", "Unlimited"),
         "MaxReceiveSize": extra.get("MaxReceiveSize", "Unlimited"),
-        "OrganizationalUnit": c.backend.shown(one["dn"].split(",", 1)[1]) if c.flavour == "onprem" else "example.onmicrosoft.com",
+        "OrganizationalUnit": c.backend.shown(parent_of(one["dn"])) if c.flavour == "onprem" else "example.onmicrosoft.com",
         "IsDirSynced": bool(one.get("synced")),
         "WhenCreated": when(one, "whenCreated"),
         "WhenChanged": when(one, "whenChanged"),

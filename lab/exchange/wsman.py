@@ -246,8 +246,10 @@ def shaped(value):
         return value
     made = ps.PSObject()
     made.PSObject.type_names = list(value["__types"])
+    if "__text" in value:
+        made.PSObject.to_string = value["__text"]
     for key, one in value.items():
-        if key == "__types":
+        if key in ("__types", "__text"):
             continue
         made.PSObject.extended_properties.append(ps.PSNoteProperty(key, property_value(one)))
     return made
@@ -262,6 +264,8 @@ def property_value(value):
         return ps.PSInt(value) if -2**31 <= value < 2**31 else ps.PSInt64(value)
     if isinstance(value, datetime.datetime):
         return ps.PSDateTime(value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, tzinfo=value.tzinfo)
+    if isinstance(value, dict):
+        return shaped(value)
     if isinstance(value, (list, tuple)):
         made = ps.PSList()
         for one in value:

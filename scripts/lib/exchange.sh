@@ -32,7 +32,7 @@ exchange_up() {
     exchange_possible || { step "Exchange: none, this lab is older than it (scripts/lab reset $LAB makes a new one)"; return 0; }
     exchange_tools
     lab_needs_free "$LAB_EXCHANGE_PORT" "the lab's Exchange"
-    setsid "$EXCHANGE_VENV/bin/python" "$ROOT/lab/exchange/server.py" --listen "$LAB_ADDRESS:$LAB_EXCHANGE_PORT" --place "$LAB_PLACE" \
+    setsid "$EXCHANGE_VENV/bin/python" -B "$ROOT/lab/exchange/server.py" --listen "$LAB_ADDRESS:$LAB_EXCHANGE_PORT" --place "$LAB_PLACE" \
         --ldap "ldaps://$LAB_ADDRESS" --keytab "$LAB_PLACE/directory/exchange.keytab" </dev/null >"$LAB_DATA/exchange.log" 2>&1 9>&- &
     note_process "$LAB_DATA/exchange.pid" $!
     wait_for 20 answers "$LAB_ADDRESS" "$LAB_EXCHANGE_PORT" ||
