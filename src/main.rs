@@ -2,6 +2,8 @@
 
 #[path = "main/evidence.rs"]
 mod evidence_command;
+#[path = "main/exchange.rs"]
+mod exchange_command;
 #[path = "main/people.rs"]
 mod people_command;
 
@@ -64,6 +66,11 @@ enum Command {
     Evidence {
         #[command(subcommand)]
         command: evidence_command::EvidenceCommand,
+    },
+    /// Exchange: what its servers answer to a reading cmdlet.
+    Exchange {
+        #[command(subcommand)]
+        command: exchange_command::ExchangeCommand,
     },
     /// Signs the log's checkpoints for a worker that has no key itself; answers at a socket.
     Sign {
@@ -138,12 +145,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Evidence { command } if command.stands_alone() => return evidence_command::alone(command),
         _ => {}
     }
-    if let Command::Witness(command) = cli.command {
-        return witness(command).await;
-    }
+    let command = match cli.command {
+        Command::Witness(command) => return witness(command).await,
+        Command::Exchange { command } if command.stands_alone() => return exchange_command::run(None, command).await,
+        other => other,
+    };
     let config = Config::load(cli.config.as_deref(), std::env::vars())?;
     telemetry::logs(&config.telemetry);
-    match cli.command {
+    match command {
         Command::Serve => processes(config, true, false).await,
         Command::Work => processes(config, false, true).await,
         Command::All => processes(config, true, true).await,
@@ -156,6 +165,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             create_user(&config, &user_name, &employee_number, &role).await
         }
         Command::Evidence { command } => evidence_command::run(&config, command).await,
+        Command::Exchange { command } => exchange_command::run(Some(&config), command).await,
         Command::WorkerKey { .. } | Command::Witness(_) | Command::Sign { .. } => Ok(()),
     }
 }

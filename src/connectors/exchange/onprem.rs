@@ -186,6 +186,10 @@ impl Transport for OnPremises {
     fn endpoint(&self) -> String {
         self.client.host()
     }
+
+    async fn close(&self) {
+        self.client.close().await;
+    }
 }
 
 fn pause(repeats: u32) -> Duration {

@@ -175,10 +175,9 @@ impl Online {
         let mut put = |name: &'static str, value: HeaderValue| {
             headers.insert(HeaderName::from_static(name), value);
         };
-        let text =
-            |text: String| HeaderValue::from_str(&text).expect("GUIDs and domains are ASCII, checked at the start");
+        let text = |text: String| HeaderValue::from_str(&text).expect("GUIDs, numbers and checked domains are ASCII");
         put("accept", HeaderValue::from_static("application/json"));
-        put("prefer", HeaderValue::from_static("odata.maxpagesize=1000"));
+        put("prefer", text(format!("odata.maxpagesize={}", self.settings.page_size)));
         put("x-responseformat", HeaderValue::from_static("json"));
         put("client-request-id", text(call.id.to_string()));
         put("connection-id", text(self.connection.to_string()));

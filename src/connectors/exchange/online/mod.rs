@@ -81,6 +81,8 @@ pub struct Settings {
     pub tries: u32,
     /// Before the second try where the server does not say; doubled each time.
     pub first_wait: Duration,
+    /// Objects on one page, as is asked for; 1000 is the most that is given.
+    pub page_size: u16,
     /// The longest page, unpacked, in bytes.
     pub longest_page: usize,
     /// The longest answer in pages.
@@ -112,6 +114,7 @@ impl Settings {
             patience: Duration::from_secs(180),
             tries: 6,
             first_wait: Duration::from_secs(1),
+            page_size: 1000,
             longest_page: 64 * 1024 * 1024,
             most_pages: 2000,
             now: machine_time,

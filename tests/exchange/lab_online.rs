@@ -1,0 +1,103 @@
+//! The Online transport against the lab's stand-in, over HTTPS.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tenure::connectors::exchange::cmdlet::{Class, Cmdlet, Outcome, Param, Transport as _, TransportError};
+use tenure::connectors::exchange::online::{Online, Settings};
+use tenure::connectors::exchange::value::Properties;
+
+fn env(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run scripts/test, or eval \"$(scripts/lab env test)\""))
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::new(
+        env("EXCHANGE_ONLINE_TENANT"),
+        env("EXCHANGE_ONLINE_CLIENT_ID"),
+        env("EXCHANGE_ONLINE_CERT_FILE"),
+        env("EXCHANGE_ONLINE_KEY_FILE"),
+    );
+    settings.base = env("EXCHANGE_ONLINE_URL");
+    settings.authority = env("EXCHANGE_ONLINE_AUTHORITY");
+    settings.ca_file = Some(env("LDAP_CA_FILE").into());
+    settings
+}
+
+async fn run(settings: Settings, cmdlet: Cmdlet) -> Outcome {
+    Online::new(settings).expect("the lab's settings can be").invoke(&cmdlet).await.expect("the lab's Exchange answers")
+}
+
+fn names(outcome: &Outcome) -> BTreeSet<String> {
+    let name = |object| Properties(object).text("PrimarySmtpAddress").expect("text").unwrap_or_default();
+    outcome.objects.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn all_pages_of_a_listing() {
+    let whole = run(settings(), Cmdlet::read("Get-Recipient")).await;
+    let mut few = settings();
+    few.page_size = 2;
+    let paged = run(few, Cmdlet::read("Get-Recipient")).await;
+    assert!(whole.errors.is_empty() && whole.objects.len() > 4, "{whole:?}");
+    assert_eq!(names(&whole), names(&paged));
+    assert_eq!(whole.objects.len(), paged.objects.len());
+}
+
+#[tokio::test]
+async fn text_arrives_byte_for_byte() {
+    let hostile = [
+        "'; Remove-Mailbox -Identity * #",
+        "$(calc.exe) `n %PATH% ${env:x}",
+        "\u{1}\u{8}\u{b}\u{1f}\u{7f}\u{85}\t\r\n",
+        "\u{1f600} \u{202e}\u{feff}\u{fffd} \u{10ffff} _x0041_ _x005F_",
+        "</S><Obj>&amp;\"\\u0000\\",
+        "",
+    ];
+    for text in hostile {
+        let outcome = run(settings(), Cmdlet::read("Test-TenureEcho").text("Text", text)).await;
+        assert!(outcome.errors.is_empty(), "{text:?}: {:?}", outcome.errors);
+        let hexed = hex::encode(text);
+        let told = Value::from(outcome.objects.clone()).to_string().to_lowercase();
+        assert!(text.is_empty() || told.contains(&hexed), "{text:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_by_type() {
+    let nobody = run(settings(), Cmdlet::read("Get-Mailbox").text("Identity", "nobody-at-all@example.com")).await;
+    assert_eq!(nobody.errors[0].class, Class::NotFound, "{nobody:?}");
+    assert_eq!(nobody.errors[0].type_name, "ManagementObjectNotFoundException");
+    let cmdlet = run(settings(), Cmdlet::read("Get-TenureNothing")).await;
+    assert_eq!(cmdlet.errors[0].type_name, "CommandNotFoundException");
+    let parameter = run(settings(), Cmdlet::read("Get-Mailbox").text("TenureNothing", "x")).await;
+    assert_eq!(parameter.errors[0].class, Class::Other, "{parameter:?}");
+    assert!(parameter.objects.is_empty());
+    // On premises only.
+    let flavour = run(settings(), Cmdlet::read("Get-RemoteMailbox")).await;
+    assert_eq!(flavour.errors[0].type_name, "CommandNotFoundException");
+}
+
+#[tokio::test]
+async fn another_key_gets_no_token() {
+    let mut settings = settings();
+    settings.client_id = "00000000-0000-0000-0000-00000000dead".to_owned();
+    let refused = Online::new(settings).unwrap().invoke(&Cmdlet::read("Get-Mailbox")).await;
+    assert!(matches!(&refused, Err(TransportError::Refused { why }) if why.contains("AADSTS")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn properties_are_read() {
+    let outcome = run(settings(), Cmdlet::read("Get-Mailbox").with("ResultSize", Param::Number(3))).await;
+    assert!(!outcome.objects.is_empty(), "{outcome:?}");
+    for object in &outcome.objects {
+        let read = Properties(object);
+        assert!(read.addresses("EmailAddresses").unwrap().primary().is_some());
+        assert!(read.guid("ExchangeGuid").unwrap().is_some());
+        read.bytes("ProhibitSendQuota").unwrap();
+        read.timespan("RetainDeletedItemsFor").unwrap();
+        read.flag("HiddenFromAddressListsEnabled").unwrap();
+        read.identity("ForwardingAddress").unwrap();
+    }
+}
