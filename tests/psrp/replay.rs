@@ -1,0 +1,356 @@
+//! Real Windows hosts' recorded answers, served again. The folder comes from `TENURE_PSRP_RECORDINGS`.
+//!
+//! The recordings' pipelines carry scripts, which this client never sends: requests are compared by action, resource, options,
+//! selectors and the types of the messages inside, and the server's side is played as it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tenure::connectors::exchange::psrp::auth::{Credentials, Scheme};
+use tenure::connectors::exchange::psrp::clixml::Value;
+use tenure::connectors::exchange::psrp::wsman::{Answer, Body, Meaning, WireSettings};
+use tenure::connectors::exchange::psrp::{Argument, Client, ClientError, ClientSettings, Command, PipelineState};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A request and what was answered.
+#[derive(Debug, Clone, Default)]
+struct Exchange {
+    request: String,
+    response: String,
+    status: u16,
+}
+
+/// The few forms of YAML that the recordings have: plain scalars, folded over several lines.
+fn read(text: &str) -> Vec<Exchange> {
+    let mut exchanges: Vec<Exchange> = Vec::new();
+    let mut key = "";
+    for line in text.lines() {
+        let (new, rest) = match line {
+            _ if line.starts_with("- request:") => ("request", &line[10..]),
+            _ if line.starts_with("  response:") => ("response", &line[11..]),
+            _ if line.starts_with("    code:") => ("code", &line[9..]),
+            _ if line.starts_with("  transport_error:") || line.starts_with("    protocol:") || line == "messages:" => {
+                key = "";
+                continue;
+            }
+            _ => (key, line),
+        };
+        key = new;
+        if line.starts_with("- request:") {
+            exchanges.push(Exchange { status: 200, ..Exchange::default() });
+        }
+        let last = exchanges.last_mut().expect("a recording begins with a request");
+        let part = match key {
+            "request" => &mut last.request,
+            "response" => &mut last.response,
+            "code" => {
+                last.status = rest.trim().parse().unwrap();
+                continue;
+            }
+            _ => continue,
+        };
+        if !part.is_empty() {
+            part.push(' ');
+        }
+        part.push_str(rest.trim());
+    }
+    exchanges
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let from = text.find(start)? + start.len();
+    Some(&text[from..from + text[from..].find(end)?])
+}
+
+fn action(text: &str) -> String {
+    let named = text.split("Action").nth(1).and_then(|rest| between(rest, ">", "<")).unwrap_or_default();
+    named.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let rest = &text[text.find(&format!("{name} s:mustUnderstand"))?..];
+    between(rest, ">", "<")
+}
+
+fn options(text: &str) -> BTreeMap<String, String> {
+    let pieces = text.split(":Option ").skip(1);
+    pieces.filter_map(|piece| Some((between(piece, "Name=\"", "\"")?.to_owned(), between(piece, ">", "<")?.to_owned()))).collect()
+}
+
+/// The octets in an envelope: `creationXml`, `Arguments`, `Stream`.
+fn blobs(text: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for mark in ["<creationXml", "Arguments>", "Stream "] {
+        for piece in text.split(mark).skip(1) {
+            let inner = if mark.ends_with('>') { piece } else { piece.split_once('>').map_or("", |(_, rest)| rest) };
+            let packed = inner.split('<').next().unwrap_or_default();
+            if let Ok(bytes) = STANDARD.decode(packed.trim()).map_err(drop)
+                && !bytes.is_empty()
+            {
+                found.push(bytes);
+            }
+        }
+    }
+    found
+}
+
+/// The types of the messages that begin in these fragments.
+fn message_types(blobs: &[Vec<u8>]) -> Vec<u32> {
+    let mut types = Vec::new();
+    for blob in blobs {
+        let mut rest = blob.as_slice();
+        while rest.len() >= 21 {
+            let length = u32::from_be_bytes(rest[17..21].try_into().unwrap()) as usize;
+            if rest[16] & 1 != 0 {
+                types.push(u32::from_le_bytes(rest[25..29].try_into().unwrap()));
+            }
+            rest = &rest[21 + length..];
+        }
+    }
+    types
+}
+
+/// Recorded ids and what they are in this conversation.
+#[derive(Default)]
+struct Tape {
+    exchanges: Vec<Exchange>,
+    next: usize,
+    ids: BTreeMap<Uuid, Uuid>,
+    /// Whether what was asked differed from what was recorded.
+    wrong: Vec<String>,
+    seen: Vec<String>,
+}
+
+impl Tape {
+    fn answer(&mut self, request: &str) -> (StatusCode, String) {
+        let asked = action(request);
+        self.seen.push(asked.clone());
+        if asked == "Create" {
+            self.next = 0;
+        }
+        let recorded = |tape: &Self| tape.exchanges.get(tape.next).map(|exchange| action(&exchange.request)).unwrap_or_default();
+        // Input for scripts, which a cmdlet does not get.
+        while recorded(self) == "Send" && asked != "Send" {
+            self.next += 1;
+        }
+        if asked == "Signal" && recorded(self) != "Signal" {
+            return (StatusCode::OK, answered(request, "<rsp:SignalResponse/>"));
+        }
+        if recorded(self) == "Get" && asked == "Command" {
+            // The shell is gone by then: the recorded fault says so.
+            let fault = self.exchanges.last().unwrap().clone();
+            return (StatusCode::from_u16(fault.status).unwrap(), self.translate(&fault.response, request));
+        }
+        let Some(exchange) = self.exchanges.get(self.next).cloned() else {
+            self.wrong.push(format!("{asked} after the recording's end"));
+            return (StatusCode::NOT_FOUND, String::new());
+        };
+        self.next += 1;
+        self.compare(&exchange.request, request);
+        (StatusCode::from_u16(exchange.status).unwrap(), self.translate(&exchange.response, request))
+    }
+
+    fn compare(&mut self, recorded: &str, asked: &str) {
+        for (old, new) in [("ShellId=\"", "ShellId=\""), ("CommandId=\"", "CommandId=\"")] {
+            let ids = between(recorded, old, "\"").zip(between(asked, new, "\""));
+            if let Some((old, new)) = ids {
+                self.ids.insert(old.parse().unwrap(), new.parse().unwrap());
+            }
+        }
+        let mut differ = |what: &str, one: String, other: String| {
+            if one != other {
+                self.wrong.push(format!("{}: {what}: {other}, recorded {one}", action(asked)));
+            }
+        };
+        differ("action", action(recorded), action(asked));
+        differ("resource", format!("{:?}", element(recorded, "ResourceURI")), format!("{:?}", element(asked, "ResourceURI")));
+        differ("options", format!("{:?}", options(recorded)), format!("{:?}", options(asked)));
+        differ("selects", recorded.contains("Selector Name=\"ShellId\"").to_string(), asked.contains("Selector Name=\"ShellId\"").to_string());
+        let types = |text: &str| format!("{:x?}", message_types(&blobs(text)));
+        differ("messages", types(recorded), types(asked));
+    }
+
+    /// Puts this conversation's ids in the place of the recorded ones, in the text and in the messages.
+    fn translate(&self, response: &str, request: &str) -> String {
+        let mut text = response.to_owned();
+        for blob in blobs(response) {
+            let mut bytes = blob.clone();
+            for (old, new) in &self.ids {
+                let (old, new) = (old.to_bytes_le(), new.to_bytes_le());
+                for at in 0..bytes.len().saturating_sub(15) {
+                    if bytes[at..at + 16] == old {
+                        bytes[at..at + 16].copy_from_slice(&new);
+                    }
+                }
+            }
+            text = text.replace(&STANDARD.encode(&blob), &STANDARD.encode(&bytes));
+        }
+        for (old, new) in &self.ids {
+            text = text.replace(&old.to_string().to_uppercase(), &new.to_string().to_uppercase());
+        }
+        let ours = between(request, "MessageID>", "<").unwrap_or_default();
+        match between(&text, "RelatesTo>", "<").map(str::to_owned) {
+            Some(theirs) if !theirs.is_empty() => text.replace(&theirs, ours),
+            _ => text,
+        }
+    }
+}
+
+fn answered(request: &str, body: &str) -> String {
+    format!(
+        "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\" \
+         xmlns:rsp=\"http://schemas.microsoft.com/wbem/wsman/1/windows/shell\"><s:Header><a:RelatesTo>{}</a:RelatesTo></s:Header>\
+         <s:Body>{body}</s:Body></s:Envelope>",
+        between(request, "MessageID>", "<").unwrap_or_default()
+    )
+}
+
+async fn play(State(tape): State<Arc<Mutex<Tape>>>, request: String) -> Response {
+    let (status, body) = tape.lock().unwrap().answer(&request);
+    (status, [(header::CONTENT_TYPE, "application/soap+xml;charset=UTF-8")], body).into_response()
+}
+
+/// A client of a host that answers from this recording; `None` where there are no recordings.
+async fn host(name: &str) -> Option<(Client, Arc<Mutex<Tape>>)> {
+    let Some(folder) = std::env::var_os("TENURE_PSRP_RECORDINGS").map(PathBuf::from) else {
+        eprintln!("skipped: TENURE_PSRP_RECORDINGS names no folder with recordings");
+        return None;
+    };
+    let text = std::fs::read_to_string(folder.join(format!("{name}.yml"))).unwrap();
+    let tape = Arc::new(Mutex::new(Tape { exchanges: read(&text), ..Tape::default() }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/wsman", listener.local_addr().unwrap());
+    let router = Router::new().fallback(play).with_state(tape.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let wire = WireSettings {
+        url,
+        credentials: Credentials {
+            scheme: Scheme::Basic,
+            user: "vagrant".to_owned(),
+            password: Zeroizing::new("vagrant".to_owned()),
+            kdc: None,
+            service: None,
+        },
+        authorities: None,
+        plain_loopback: true,
+        longest_answer: 1 << 20,
+    };
+    let settings = ClientSettings {
+        deadline: Duration::from_secs(30),
+        max_runspaces: 1,
+        ..ClientSettings::new(wire, "http://schemas.microsoft.com/powershell/Microsoft.PowerShell")
+    };
+    Some((Client::new(settings).unwrap(), tape))
+}
+
+fn any_command() -> Command {
+    Command { name: "Get-Anything".to_owned(), parameters: vec![("Identity".to_owned(), Argument::Value(Value::from("x")))] }
+}
+
+fn nothing_differed(tape: &Mutex<Tape>) {
+    let tape = tape.lock().unwrap();
+    assert!(tape.wrong.is_empty(), "{:#?}", tape.wrong);
+    assert_eq!(tape.next, tape.exchanges.len(), "the recording goes on: {:?}", tape.seen);
+}
+
+#[tokio::test]
+async fn a_pool_opens_and_is_deleted() {
+    let Some((client, tape)) = host("open_runspace").await else { return };
+    // There is no command in this recording: the one that we send finds its end.
+    client.run(&any_command()).await.unwrap_err();
+    tape.lock().unwrap().wrong.clear();
+    let next = tape.lock().unwrap().next;
+    assert_eq!(next, 4, "Create, two Receives, then what we sent in the place of Delete");
+}
+
+#[tokio::test]
+async fn a_dictionary_comes_back() {
+    let Some((client, tape)) = host("application_args").await else { return };
+    let finished = client.run(&any_command()).await.unwrap();
+    assert!(finished.completed());
+    assert_eq!(finished.output.len(), 1);
+    assert_eq!(finished.output[0].property("test_var"), Some(&Value::from("abcdef12345")));
+    client.close().await;
+    nothing_differed(&tape);
+}
+
+#[tokio::test]
+async fn a_pipeline_that_failed_says_why() {
+    let Some((client, tape)) = host("error_failed").await else { return };
+    let finished = client.run(&any_command()).await.unwrap();
+    assert_eq!(finished.state, Some(PipelineState::Failed));
+    assert_eq!(finished.output, [Value::from("before")]);
+    let failures = finished.failures();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].message, "error");
+    assert_eq!(failures[0].exception_types[0], "Microsoft.PowerShell.Commands.WriteErrorException");
+    client.close().await;
+    nothing_differed(&tape);
+}
+
+#[tokio::test]
+async fn every_stream_arrives() {
+    let Some((client, tape)) = host("merge_commands").await else { return };
+    let finished = client.run(&any_command()).await.unwrap();
+    assert!(finished.completed());
+    assert_eq!(finished.warnings, ["warning stream"]);
+    assert_eq!(finished.verbose, ["verbose stream"]);
+    assert_eq!(finished.debug, ["debug stream"]);
+    assert_eq!(finished.information.len(), 1);
+    assert_eq!(finished.information[0].message, Value::from("information stream"));
+    assert_eq!(finished.errors.iter().map(|record| record.message.as_str()).collect::<Vec<_>>(), ["error stream"]);
+    assert!(!finished.progress.is_empty());
+    assert_eq!(finished.output.last(), Some(&Value::from("output stream")));
+    client.close().await;
+    nothing_differed(&tape);
+}
+
+#[tokio::test]
+async fn one_pool_runs_one_command_after_another() {
+    let Some((client, tape)) = host("multiple_invocations").await else { return };
+    for _ in 0..2 {
+        let finished = client.run(&any_command()).await.unwrap();
+        assert_eq!(finished.output, [Value::I32(2)]);
+    }
+    client.close().await;
+    nothing_differed(&tape);
+}
+
+#[tokio::test]
+async fn lists_and_numbers_keep_their_kinds() {
+    for (name, errors) in [("run_protocol_version_2.3", 1), ("with_input", 0)] {
+        let Some((client, tape)) = host(name).await else { return };
+        let finished = client.run(&any_command()).await.unwrap();
+        assert!(finished.completed());
+        assert_eq!(finished.output.iter().filter(|value| **value == Value::I32(2)).count(), 1);
+        assert!(finished.output.iter().any(|value| value.items().is_some_and(|items| items.len() == 2)));
+        assert_eq!(finished.debug, ["Start Block", "End Block"]);
+        let merged = finished.output.iter().filter(|value| value.object().is_some_and(|object| object.is("System.Management.Automation.ErrorRecord")));
+        assert_eq!(merged.count(), errors);
+        client.close().await;
+        nothing_differed(&tape);
+    }
+}
+
+#[tokio::test]
+async fn a_shell_that_is_gone_is_opened_again_and_then_given_up() {
+    let Some((client, tape)) = host("is_alive_invalid_selectors").await else { return };
+    let error = client.run(&any_command()).await.unwrap_err();
+    assert!(matches!(error, ClientError::NotSent { shell_lost: true, .. }), "{error:?}");
+    let tape = tape.lock().unwrap();
+    assert!(tape.wrong.is_empty(), "{:#?}", tape.wrong);
+    assert_eq!(tape.seen.iter().filter(|action| *action == "Create").count(), 4, "{:?}", tape.seen);
+    let fault = Answer::read(&tape.exchanges.last().unwrap().response).unwrap();
+    let Body::Fault(fault) = fault.body else { panic!("{fault:?}") };
+    assert_eq!((fault.codes[0], fault.subcode.as_str()), (2_150_858_843, "InvalidSelectors"));
+    assert_eq!(fault.meaning(), Meaning::ShellLost);
+}
