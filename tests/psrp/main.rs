@@ -1,3 +1,4 @@
 //! PowerShell remoting against what we did not write.
 
+mod replay;
 mod wsman;

@@ -2,7 +2,7 @@
 //!
 //! A cmdlet is one command with named parameters, in a session that takes nothing else (no-language mode). Cmdlets that change
 //! something get `Confirm=false` unless they say otherwise: nobody is there to be asked. The session is opened with the
-//! first cmdlet and kept; [`OnPremises::close`] gives it back.
+//! first cmdlet and kept; [`Transport::close`] gives it back.
 
 mod objects;
 
@@ -147,9 +147,12 @@ impl OnPremises {
         Ok(Self { client, patience: settings.throttle_patience })
     }
 
-    /// Gives the session back to the server. Another is opened when it is needed.
-    pub async fn close(&self) {
-        self.client.close().await;
+    /// Signs in and opens the session, without running anything: says whether a cmdlet would get through.
+    ///
+    /// # Errors
+    /// As [`Transport::invoke`].
+    pub async fn open(&self) -> Result<(), TransportError> {
+        self.client.open().await.map_err(transport_error)
     }
 
     /// How long to wait before a cmdlet that only reads is sent again after this outcome.

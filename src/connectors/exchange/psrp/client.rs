@@ -201,6 +201,14 @@ impl Client {
         }
     }
 
+    /// Opens the runspace pool where it is not open yet, without running anything.
+    ///
+    /// # Errors
+    /// As [`Client::run`].
+    pub async fn open(&self) -> Result<(), ClientError> {
+        self.session(Instant::now() + self.settings.deadline).await.map(drop)
+    }
+
     /// Deletes the shell, where there is one. The client can be used again: it opens another.
     pub async fn close(&self) {
         let session = self.session.lock().await.take();

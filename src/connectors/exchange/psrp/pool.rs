@@ -227,7 +227,8 @@ impl Pool {
         let mut events = Vec::new();
         for bytes in self.assembler.push(bytes, &self.options.limits)? {
             let message = message::read(&bytes)?;
-            if message.pool != self.id {
+            // Windows does not know the pool yet when it tells its capabilities: it says so with an empty id.
+            if message.pool != self.id && !message.pool.is_nil() {
                 return Err(ProtocolError::ForeignPool(message.pool));
             }
             let event = match message.pipeline {
