@@ -83,7 +83,9 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 fn options(text: &str) -> BTreeMap<String, String> {
     let pieces = text.split(":Option ").skip(1);
-    pieces.filter_map(|piece| Some((between(piece, "Name=\"", "\"")?.to_owned(), between(piece, ">", "<")?.to_owned()))).collect()
+    pieces
+        .filter_map(|piece| Some((between(piece, "Name=\"", "\"")?.to_owned(), between(piece, ">", "<")?.to_owned())))
+        .collect()
 }
 
 /// The octets in an envelope: `creationXml`, `Arguments`, `Stream`.
@@ -137,7 +139,8 @@ impl Tape {
         if asked == "Create" {
             self.next = 0;
         }
-        let recorded = |tape: &Self| tape.exchanges.get(tape.next).map(|exchange| action(&exchange.request)).unwrap_or_default();
+        let recorded =
+            |tape: &Self| tape.exchanges.get(tape.next).map(|exchange| action(&exchange.request)).unwrap_or_default();
         // Input for scripts, which a cmdlet does not get.
         while recorded(self) == "Send" && asked != "Send" {
             self.next += 1;
@@ -172,9 +175,17 @@ impl Tape {
             }
         };
         differ("action", action(recorded), action(asked));
-        differ("resource", format!("{:?}", element(recorded, "ResourceURI")), format!("{:?}", element(asked, "ResourceURI")));
+        differ(
+            "resource",
+            format!("{:?}", element(recorded, "ResourceURI")),
+            format!("{:?}", element(asked, "ResourceURI")),
+        );
         differ("options", format!("{:?}", options(recorded)), format!("{:?}", options(asked)));
-        differ("selects", recorded.contains("Selector Name=\"ShellId\"").to_string(), asked.contains("Selector Name=\"ShellId\"").to_string());
+        differ(
+            "selects",
+            recorded.contains("Selector Name=\"ShellId\"").to_string(),
+            asked.contains("Selector Name=\"ShellId\"").to_string(),
+        );
         let types = |text: &str| format!("{:x?}", message_types(&blobs(text)));
         differ("messages", types(recorded), types(asked));
     }
@@ -253,7 +264,10 @@ async fn host(name: &str) -> Option<(Client, Arc<Mutex<Tape>>)> {
 }
 
 fn any_command() -> Command {
-    Command { name: "Get-Anything".to_owned(), parameters: vec![("Identity".to_owned(), Argument::Value(Value::from("x")))] }
+    Command {
+        name: "Get-Anything".to_owned(),
+        parameters: vec![("Identity".to_owned(), Argument::Value(Value::from("x")))],
+    }
 }
 
 fn nothing_differed(tape: &Mutex<Tape>) {
@@ -334,7 +348,10 @@ async fn lists_and_numbers_keep_their_kinds() {
         assert_eq!(finished.output.iter().filter(|value| **value == Value::I32(2)).count(), 1);
         assert!(finished.output.iter().any(|value| value.items().is_some_and(|items| items.len() == 2)));
         assert_eq!(finished.debug, ["Start Block", "End Block"]);
-        let merged = finished.output.iter().filter(|value| value.object().is_some_and(|object| object.is("System.Management.Automation.ErrorRecord")));
+        let merged = finished
+            .output
+            .iter()
+            .filter(|value| value.object().is_some_and(|object| object.is("System.Management.Automation.ErrorRecord")));
         assert_eq!(merged.count(), errors);
         client.close().await;
         nothing_differed(&tape);
