@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import engine as engines
 import wsman
 from directory import Directory
+from online import Online
 from onprem import OnPremises
 from store import Store
 
@@ -110,11 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.remoting(body)
         if path == "/lab/faults":
             return self.take_faults(body)
-        if path == "/lab/time":
-            return self.give(204)
-        if self.lab.online is not None:
-            return self.lab.online.post(self, path, body)
-        return self.give(404)
+        return self.lab.online.post(self, path, body)
 
     def take_faults(self, body: bytes):
         try:
@@ -194,13 +191,8 @@ class Lab:
         self.directory = Directory(given.ldap, f"CN=svc-exchange,OU=Service,{base}", self.secret("svc-exchange"), str(place / "ca.pem"), base, "dc1.corp.example.com")
         self.onprem = OnPremises(self.directory, self.store)
         backends = {"onprem": self.onprem}
-        self.online = None
-        try:
-            from online import Online
-            self.online = Online(self, place / "exchange", given.listen)
-            backends["online"] = self.online.tenant
-        except ImportError:
-            pass
+        self.online = Online(self)
+        backends["online"] = self.online.tenant
         self.engine = engines.Engine(self.store, backends)
         self.service = wsman.Service(self.engine)
         self.kerberos = None
