@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::access::{Role, roles, sign_in, token};
-use crate::catalog::{
+use crate::catalog::{Held, SystemFacts, 
     self, Birthright, BirthrightRule, Condition, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
 };
 use crate::clock::Clock;
@@ -71,7 +71,8 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
         people::site(&mut tx, now, &by, &data).await?;
     }
     let key = SystemKey(directory.key.clone());
-    catalog::target_system(&mut tx, now, &by, &key, (&directory.name, directory.observe_only)).await?;
+    catalog::target_system(&mut tx, now, &by, &key, (&directory.name, directory.observe_only), &SystemFacts::default())
+        .await?;
     tx.commit().await?;
     let file = fs::File::open(folder.join("people.csv")).context("people.csv")?;
     let imported = people::import(pool, now, &by, file).await?.map_err(|errors| {
@@ -173,7 +174,9 @@ async fn catalogue(
         let Some(native_id) = native.get(&group.name) else { continue };
         let new = NewEntitlement {
             system: SystemKey(directory.key.clone()),
+            held: Held::GroupMembership,
             native_id: *native_id,
+            right: String::new(),
             name: group.name.clone(),
             description: group.description,
             owner: people::by_employee_number(&mut tx, &group.owner).await?,

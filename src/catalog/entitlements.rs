@@ -5,9 +5,37 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
+use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
 use crate::ids::{EntitlementId, PersonId};
 use crate::target::{SystemKey, Value};
+
+/// What holding it means in the target system; the words are those of the target's own kinds, but for groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    GroupMembership,
+    ListMembership,
+    /// A right on a mailbox or a list: `full_access`, `send_as`, `send_on_behalf`.
+    MailboxPermission,
+    /// A role on a folder: `calendar/Editor`.
+    FolderPermission,
+}
+
+impl Held {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GroupMembership => "group_membership",
+            Self::ListMembership => "list_membership",
+            Self::MailboxPermission => "mailbox_permission",
+            Self::FolderPermission => "folder_permission",
+        }
+    }
+
+    fn parse(word: &str) -> Self {
+        let all = [Self::ListMembership, Self::MailboxPermission, Self::FolderPermission];
+        all.into_iter().find(|held| held.as_str() == word).unwrap_or(Self::GroupMembership)
+    }
+}
 
 /// How much harm a wrong holder could do; chooses the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,8 +65,11 @@ impl Risk {
 pub struct Entitlement {
     pub id: EntitlementId,
     pub system: SystemKey,
-    /// The group's immutable id.
+    pub held: Held,
+    /// The group's, list's or mailbox's immutable id.
     pub native_id: Uuid,
+    /// The right on it; empty for memberships.
+    pub right: String,
     pub name: String,
     pub description: String,
     pub owner: Option<PersonId>,
@@ -52,7 +83,10 @@ pub struct Entitlement {
 #[derive(Debug, Clone)]
 pub struct NewEntitlement {
     pub system: SystemKey,
+    pub held: Held,
     pub native_id: Uuid,
+    /// The right on it; empty for memberships.
+    pub right: String,
     pub name: String,
     pub description: String,
     pub owner: Option<PersonId>,
@@ -65,7 +99,9 @@ impl From<Entitlement> for NewEntitlement {
     fn from(known: Entitlement) -> Self {
         Self {
             system: known.system,
+            held: known.held,
             native_id: known.native_id,
+            right: known.right,
             name: known.name,
             description: known.description,
             owner: known.owner,
@@ -79,7 +115,9 @@ impl From<Entitlement> for NewEntitlement {
 struct Row {
     id: EntitlementId,
     system: String,
+    kind: String,
     native_id: Uuid,
+    right_name: String,
     name: String,
     description: String,
     owner: Option<PersonId>,
@@ -94,7 +132,9 @@ impl From<Row> for Entitlement {
         Self {
             id: row.id,
             system: SystemKey(row.system),
+            held: Held::parse(&row.kind),
             native_id: row.native_id,
+            right: row.right_name,
             name: row.name,
             description: row.description,
             owner: row.owner,
@@ -123,7 +163,7 @@ pub async fn find_many(conn: &mut PgConnection, ids: &[EntitlementId]) -> Result
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         Row,
-        r#"select e.id as "id: EntitlementId", e.system, e.native_id, e.name, e.description, e.owner as "owner: PersonId",
+        r#"select e.id as "id: EntitlementId", e.system, e.kind, e.native_id, e.right_name, e.name, e.description, e.owner as "owner: PersonId",
                   p.display_name as "owner_name?", e.risk, e.sox, e.requestable
              from entitlement e left join person p on p.id = e.owner
             where e.id = any ($1) order by e.name, e.id"#,
@@ -134,15 +174,23 @@ pub async fn find_many(conn: &mut PgConnection, ids: &[EntitlementId]) -> Result
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The entitlement of a group.
+/// The entitlement that is this holding of this object.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn by_native(conn: &mut PgConnection, system: &str, id: Uuid) -> Result<Option<EntitlementId>, sqlx::Error> {
+pub async fn by_native(
+    conn: &mut PgConnection,
+    system: &SystemKey,
+    id: Uuid,
+    (held, right): (Held, &str),
+) -> Result<Option<EntitlementId>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select id as "id: EntitlementId" from entitlement where system = $1 and native_id = $2"#,
-        system,
-        id
+        r#"select id as "id: EntitlementId" from entitlement
+            where system = $1 and native_id = $2 and kind = $3 and right_name = $4"#,
+        system.0,
+        id,
+        held.as_str(),
+        right
     )
     .fetch_optional(conn)
     .await
@@ -175,7 +223,7 @@ pub async fn list(
     let words = fold(search);
     let rows = sqlx::query_as!(
         Row,
-        r#"select e.id as "id: EntitlementId", e.system, e.native_id, e.name, e.description, e.owner as "owner: PersonId",
+        r#"select e.id as "id: EntitlementId", e.system, e.kind, e.native_id, e.right_name, e.name, e.description, e.owner as "owner: PersonId",
                   p.display_name as "owner_name?", e.risk, e.sox, e.requestable
              from entitlement e left join person p on p.id = e.owner
             where (e.requestable or not $2)
@@ -207,7 +255,11 @@ pub async fn owned_by(conn: &mut PgConnection, person: PersonId) -> Result<Vec<E
 
 impl NewEntitlement {
     fn facts(&self) -> Facts {
-        Facts::default()
+        let facts = match self.right.as_str() {
+            "" => Facts::default(),
+            right => Facts::default().plain("right", right),
+        };
+        facts
             .plain("name", self.name.clone())
             .plain("description", self.description.clone())
             .plain("risk", self.risk.as_str())
@@ -229,7 +281,7 @@ pub async fn add(
 ) -> Result<EntitlementId, EvidenceError> {
     let id = EntitlementId::new();
     // A change waits for whoever else is at the row; the row is what orders changes of one entitlement.
-    let before = match by_native(conn, &new.system.0, new.native_id).await? {
+    let before = match by_native(conn, &new.system, new.native_id, (new.held, &new.right)).await? {
         Some(id) => {
             sqlx::query!("select id from entitlement where id = $1 for update", id.0).fetch_one(&mut *conn).await?;
             find(conn, id).await?
@@ -237,9 +289,9 @@ pub async fn add(
         None => None,
     };
     let row = sqlx::query!(
-        r#"insert into entitlement (id, system, kind, native_id, name, description, owner, risk, sox, requestable, folded)
-           values ($1, $2, 'group_membership', $3, $4, $5, $6, $7, $8, $9, $10)
-           on conflict (system, native_id) do update
+        r#"insert into entitlement (id, system, native_id, name, description, owner, risk, sox, requestable, folded, kind, right_name)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+           on conflict (system, native_id, kind, right_name) do update
               set name = excluded.name, description = excluded.description, owner = excluded.owner, risk = excluded.risk,
                   sox = excluded.sox, requestable = excluded.requestable, folded = excluded.folded
             where (entitlement.name, entitlement.description, entitlement.owner, entitlement.risk, entitlement.sox,
@@ -257,12 +309,15 @@ pub async fn add(
         new.sox,
         new.requestable,
         fold(&format!("{} {}", new.name, new.description)),
+        new.held.as_str(),
+        new.right,
     )
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else {
         // It is there already, exactly so.
-        return by_native(conn, &new.system.0, new.native_id).await?.ok_or_else(|| sqlx::Error::RowNotFound.into());
+        let known = by_native(conn, &new.system, new.native_id, (new.held, &new.right)).await?;
+        return known.ok_or_else(|| sqlx::Error::RowNotFound.into());
     };
     let action = if row.id == id { action::ENTITLEMENT_ADDED } else { action::ENTITLEMENT_CHANGED };
     let record = Record {
@@ -272,52 +327,6 @@ pub async fn add(
     };
     append(conn, now, &record).await?;
     Ok(row.id)
-}
-
-/// Makes a target system known, or renames it.
-///
-/// # Errors
-/// Where the database refuses.
-pub async fn target_system(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    key: &SystemKey,
-    (name, observe_only): (&str, bool),
-) -> Result<(), sqlx::Error> {
-    let subject = format!("system:{}", key.0);
-    evidence::hold(conn, &subject).await?;
-    let mode = if observe_only { "observe_only" } else { "managed" };
-    let before =
-        sqlx::query!("select name, mode from target_system where key = $1", key.0).fetch_optional(&mut *conn).await?;
-    let facts = |name: &str, mode: &str| Facts::default().plain("name", name).plain("mode", mode);
-    let before = before.map(|row| facts(&row.name, &row.mode));
-    let after = facts(name, mode);
-    if before.as_ref() == Some(&after) {
-        return Ok(());
-    }
-    let record = Record { before, after: Some(after), ..Record::new(action::SYSTEM_CHANGED, subject, by.clone()) };
-    append(conn, now, &record).await?;
-    sqlx::query!(
-        "insert into target_system (key, family, name, mode) values ($1, $2, $3, $4)
-         on conflict (key) do update set name = excluded.name, mode = excluded.mode",
-        key.0,
-        key.family(),
-        name,
-        mode
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Target systems: key, name, mode.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn target_systems(conn: &mut PgConnection) -> Result<Vec<(String, String, String)>, sqlx::Error> {
-    let rows = sqlx::query!("select key, name, mode from target_system order by key").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.key, row.name, row.mode)).collect())
 }
 
 /// Lower case, without accents: how names are searched.

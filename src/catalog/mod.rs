@@ -1,6 +1,6 @@
 //! What can be asked for, who owns it, and the rules.
 //!
-//! An *entitlement* is something that can be held (a group's membership), with an owner, a risk and a SOX flag. The rules
+//! An *entitlement* is something that can be held (a group's membership, a right on a mailbox), with an owner, a risk and a SOX flag. The rules
 //! (routes, naming, birthright, service levels) are data in immutable *versions*: a plan names the versions that it was made
 //! from, and a version once released is never changed, only followed by another.
 
@@ -12,15 +12,16 @@ mod retention;
 pub mod routes;
 mod service_levels;
 mod settings;
+mod systems;
 
 pub use birthright::{Birthright, BirthrightInput, BirthrightRule, Condition};
 pub use entitlements::{
-    Entitlement, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, owned_by, target_system,
-    target_systems,
+    Entitlement, Held, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, owned_by,
 };
 pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
 pub use service_levels::{Level, ServiceLevels};
+pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};
 pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, retention, rules};

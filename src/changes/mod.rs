@@ -13,6 +13,7 @@
 //! `retrying` → `running` … | `drifted` (neither `from` nor `to`: planned and decided again) | `blocked` (a person must
 //! act) | `skipped` | `undone` | `superseded` (another plan took its place).
 
+mod books;
 pub mod boundary;
 mod erase;
 pub mod lease;

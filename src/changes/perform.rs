@@ -78,7 +78,13 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
     let what = &leased.resource;
     let unreadable = unreadable(connector, what);
     let before = connector.observe(&server, what).await?;
-    let standing = leased.difference.standing(before.as_ref().map(|seen| &seen.state), unreadable);
+    let state = before.as_ref().map(|seen| &seen.state);
+    let difference = if what.kind.is_mirrored() {
+        leased.difference.clone()
+    } else {
+        leased.difference.from_seen(state)
+    };
+    let standing = difference.standing(state, unreadable);
     // A new object that we find by its correlation is our own earlier attempt's: finished by ensuring again.
     let finish_own = leased.creates && before.is_some() && writes(leased, unreadable);
     match standing {
@@ -98,7 +104,7 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
     }
     let secrets = secrets(pool, connector, vault, leased, &server).await?;
     pass(Boundary::Observed, &leased.name);
-    let written = match connector.ensure(&server, what, &leased.difference, &secrets).await {
+    let written = match connector.ensure(&server, what, &difference, &secrets).await {
         Ok(native) => native,
         Err(Fault::Drifted { found }) => return Ok(Outcome::Drifted { server: Some(server), found: *found }),
         Err(fault) => return Err(fault),
@@ -109,7 +115,7 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
         .await
         .map_err(|fault| Fault::Unknown { why: format!("The change was sent, but looking at it failed: {fault}") })?;
     pass(Boundary::ReadBack, &leased.name);
-    let read_back = leased.difference.standing(after.as_ref().map(|seen| &seen.state), unreadable);
+    let read_back = difference.standing(after.as_ref().map(|seen| &seen.state), unreadable);
     let shown =
         read_back == Standing::Already || writes(leased, unreadable) && reads_back(leased, after.as_ref(), unreadable);
     if !shown {

@@ -7,11 +7,10 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::books;
 use super::lease::{Leased, record};
 use super::perform::Outcome;
 use crate::evidence::{EvidenceError, Facts, Record, Target, action, append};
-use crate::grants::{self, NewGrant};
-use crate::plan::GrantEffect;
 use crate::target::{Address, Native, Seen, Server, State};
 
 /// What became of the step.
@@ -93,7 +92,7 @@ pub async fn settle(
         .execute(&mut *conn)
         .await?;
     if settled == Settled::Done {
-        grant(conn, now, leased).await?;
+        books::keep(conn, now, leased, row.resolved).await?;
         sqlx::query!("update secret set usable_at = now() where step = $1", leased.step.0).execute(&mut *conn).await?;
         super::unlock(conn, leased.request).await?;
     }
@@ -253,37 +252,6 @@ fn said(mut record: Record, native: &Native) -> Record {
         }
     }
     record
-}
-
-/// Settles what the step gave or took into the books. Whose account it is, is the request's subject's.
-async fn grant(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) -> Result<(), EvidenceError> {
-    let (Some(effect), Some(subject), Address::Member { member, .. }) =
-        (&leased.grant, leased.subject, &leased.resource.address)
-    else {
-        return Ok(());
-    };
-    let by = record(leased, action::GRANT_STARTED).by;
-    match effect {
-        GrantEffect::Give { entitlement, reason, reason_text, until_on, until_at } => {
-            let grant = NewGrant {
-                person: subject,
-                entitlement: *entitlement,
-                account: *member,
-                reason: *reason,
-                reason_text: reason_text.clone(),
-                item: Some(leased.item.0),
-                request: Some(leased.number),
-                until: until_on.zip(*until_at),
-            };
-            grants::start(conn, now, &by, &grant).await?;
-        }
-        GrantEffect::Take { entitlement, why } => {
-            let why = if why == "leaver" { "leaver" } else { "request" };
-            let cause = (Some(leased.item.0), Some(leased.number));
-            grants::end_all(conn, now, &by, (*member, *entitlement), why, cause).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Records that our attempt came back after another had taken over; nothing else is written.

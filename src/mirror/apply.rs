@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::mail;
 use crate::target::{Batch, ChangedObject, Kind, Native, State, SystemKey, Value};
 
 /// One piece of a feed. Groups come before memberships, and what is gone last.
@@ -11,8 +12,16 @@ pub async fn apply(conn: &mut PgConnection, system: &SystemKey, batch: &Batch) -
     for changed in &batch.changed {
         let Some(object) = &changed.seen else { continue };
         saw(conn, system, object.kind, changed.id, &object.state, &object.native).await?;
-        if object.kind == Kind::Group {
-            members(conn, system, changed.id, object).await?;
+        let (added, removed) = (&object.members_added, &object.members_removed);
+        match object.kind {
+            Kind::Group => members(conn, system, changed.id, object).await?,
+            Kind::List => {
+                mail::members(conn, system, changed.id, (added, removed, object.members_whole)).await?;
+            }
+            _ => {}
+        }
+        if let Some(rights) = &object.rights {
+            mail::rights(conn, system, changed.id, rights).await?;
         }
     }
     let gone_ids: Vec<Uuid> =
@@ -39,11 +48,13 @@ pub async fn saw(
     match kind {
         Kind::User => account(conn, system, id, state, native).await,
         Kind::Group => group(conn, system, id, state, native).await,
+        Kind::Mailbox => mail::mailbox(conn, system, id, (state, native)).await,
+        Kind::List => mail::list(conn, system, id, (state, native)).await,
         _ => Ok(()),
     }
 }
 
-fn text<'a>(state: &'a State, attribute: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(state: &'a State, attribute: &str) -> Option<&'a str> {
     state.get(attribute).as_text()
 }
 
@@ -132,7 +143,7 @@ async fn group(
     Ok(())
 }
 
-fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, sqlx::Error> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, sqlx::Error> {
     serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
@@ -206,6 +217,14 @@ pub async fn saw_membership(
     Ok(())
 }
 
+/// Keeps that a step of ours took an object away.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn went(conn: &mut PgConnection, system: &SystemKey, id: Uuid) -> Result<(), sqlx::Error> {
+    gone(conn, system, &[id]).await
+}
+
 /// Marks what the target no longer has, and ends its memberships.
 pub async fn gone(conn: &mut PgConnection, system: &SystemKey, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     if ids.is_empty() {
@@ -230,7 +249,7 @@ pub async fn gone(conn: &mut PgConnection, system: &SystemKey, ids: &[Uuid]) -> 
         system.0,
         ids
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    mail::gone(conn, system, ids).await
 }

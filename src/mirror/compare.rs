@@ -57,7 +57,11 @@ async fn known(
     let rows = sqlx::query!(
         r#"select native_id as "id!", seen_at < $2 as "settled!" from account where system = $1 and gone_at is null
            union all
-           select native_id, seen_at < $2 from directory_group where system = $1 and gone_at is null"#,
+           select native_id, seen_at < $2 from directory_group where system = $1 and gone_at is null
+           union all
+           select native_id, seen_at < $2 from mailbox where system = $1 and gone_at is null
+           union all
+           select native_id, seen_at < $2 from mailing_list where system = $1 and gone_at is null"#,
         system,
         began
     )

@@ -47,6 +47,30 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
         "update account set attributes = forgotten(attributes, $1) where gone_at is not null and attributes::text ~ $1",
         traces.pattern
     )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update mailbox m set display_name = $2, alias = $3, address = $3, addresses = '{}', attributes = '{}'
+           from account a
+          where a.native_id = m.directory_id and a.person = $1 and m.gone_at is not null",
+        traces.person.0,
+        traces.name(),
+        GONE
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update mailbox set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1)
+          where gone_at is not null and concat_ws(' ', display_name, attributes) ~ $1",
+        traces.pattern
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update mailing_list set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1)
+          where gone_at is not null and concat_ws(' ', display_name, attributes) ~ $1",
+        traces.pattern
+    )
     .execute(conn)
     .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What the target systems looked like when last seen: accounts, groups and memberships, kept fresh from each target's own
+//! What the target systems looked like when last seen: accounts, groups and memberships, mailboxes, lists and rights, kept fresh from each target's own
 //! change feed, and whose they are.
 //!
 //! [`refresh`] is called about once a second. It asks the connector for the next piece of its feed (no transaction is open
@@ -20,12 +20,13 @@ mod compare;
 pub mod erase;
 pub mod linking;
 pub mod look;
+pub mod mail;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-pub use self::apply::{saw, saw_membership};
+pub use self::apply::{saw, saw_membership, went};
 use crate::evidence::EvidenceError;
 use crate::ids::PersonId;
 use crate::target::{Batch, Connector, Fault, SystemKey};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
+use uuid::Uuid;
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
@@ -10,6 +11,7 @@ use super::{
     AccountSight, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, end_of_day, joiner, leaver, slug, today,
     unique_name,
 };
+use crate::catalog::{Entitlement, Held};
 use crate::grants::Reason;
 use crate::ids::{EntitlementId, PersonId};
 use crate::target::Reference;
@@ -66,7 +68,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     }
 }
 
-fn until(reader: &mut Reader<'_>, known: &Known, person: Option<PersonId>) -> Option<NaiveDate> {
+pub(super) fn until(reader: &mut Reader<'_>, known: &Known, person: Option<PersonId>) -> Option<NaiveDate> {
     let day = reader.day("until", "Until")?;
     let site = person
         .and_then(|id| known.people.values().find(|person| person.id == id))
@@ -92,12 +94,28 @@ fn to_leave(reader: &mut Reader<'_>, known: &Known) -> Vec<EntitlementId> {
 
 fn held(known: &Known, entitlement: EntitlementId) -> Option<&str> {
     let account = primary(&known.accounts)?;
-    account.groups.iter().find(|group| group.entitlement == Some(entitlement)).map(|group| group.name.as_str())
+    let group = account.groups.iter().find(|group| group.entitlement == Some(entitlement));
+    group.map(|group| group.name.as_str()).or_else(|| known.held.get(&entitlement).map(String::as_str))
 }
 
 /// The everyday account: the one that access is asked for.
 pub fn primary(accounts: &[AccountSight]) -> Option<&AccountSight> {
     accounts.iter().find(|account| account.kind == "person").or_else(|| accounts.first())
+}
+
+/// What of the person holds it: the account in that directory, or the mailbox in that organisation.
+pub(super) fn holder(
+    entitlement: &Entitlement,
+    sight: &Sight<'_>,
+    account: &AccountSight,
+) -> Result<Uuid, Vec<FieldError>> {
+    if entitlement.held == Held::GroupMembership {
+        return Ok(account.id);
+    }
+    let mut mailboxes = sight.mail.mailboxes.iter().map(|mailbox| &mailbox.recipient);
+    mailboxes.find(|mailbox| mailbox.system == entitlement.system).map(|mailbox| mailbox.id).ok_or_else(|| {
+        vec![FieldError::new("groups", format!("{} needs a mailbox, and this person has none there", entitlement.name))]
+    })
 }
 
 /// What it amounts to.
@@ -120,24 +138,26 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
             until_on: answers.until.filter(|_| until_at.is_some()),
             until_at,
         };
-        let step = PlannedStep::join(&account.system, name, entitlement, Reference::Native(account.id));
+        let step = PlannedStep::give(name, entitlement, Reference::Native(holder(entitlement, sight, account)?));
         let why = answers.until.map_or_else(String::new, |day| format!("until {}", day.format("%-d %B %Y")));
         items.push(PlannedItem {
             label: entitlement.name.clone(),
             entitlement: Some(entitlement.id),
             sox: entitlement.sox,
             steps: vec![PlannedStep { grant: Some(grant), why, ..step }],
+            owner: None,
         });
     }
     for entitlement in answers.leave.iter().filter_map(|id| sight.entitlements.get(id)) {
         let name = unique_name(&format!("out-of-{}", slug(&entitlement.name)), &mut used);
-        let step = PlannedStep::leave(&account.system, name, (entitlement.native_id, &entitlement.name), account.id);
+        let step = PlannedStep::take(name, entitlement, holder(entitlement, sight, account)?);
         let grant = GrantEffect::Take { entitlement: entitlement.id, why: "request".to_owned() };
         items.push(PlannedItem {
             label: format!("Leave {}", entitlement.name),
             entitlement: Some(entitlement.id),
             sox: entitlement.sox,
             steps: vec![PlannedStep { grant: Some(grant), ..step }],
+            owner: None,
         });
     }
     Ok(Plan { items, names: Vec::new() })

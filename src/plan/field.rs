@@ -67,6 +67,12 @@ impl Raw {
         self.0.get(name).into_iter().flatten().map(|value| value.trim()).filter(|value| !value.is_empty()).collect()
     }
 
+    /// All values, of which each may be several: one a line, or with commas or semicolons between.
+    pub fn lines(&self, name: &str) -> Vec<&str> {
+        let values = self.0.get(name).into_iter().flatten();
+        values.flat_map(|value| value.split(['\n', '\r', ',', ';'])).map(str::trim).filter(|part| !part.is_empty()).collect()
+    }
+
     pub fn set(&mut self, name: &str, values: Vec<String>) {
         self.0.insert(name.to_owned(), values);
     }
@@ -133,16 +139,35 @@ impl<'a> Reader<'a> {
 
     /// Why somebody asks, in their own words: several lines, at most 2,000 characters.
     pub fn reason(&mut self) -> Option<String> {
-        let text: String = self.raw.first("reason").nfc().filter(|letter| *letter != '\r').collect();
-        if text.chars().count() > 2000 {
-            self.fail("reason", "A reason can be at most 2,000 characters");
+        self.long_text("reason", "The reason", 2000)
+    }
+
+    /// Several lines in NFC, at most `max` characters, without control or direction-changing characters.
+    pub fn long_text(&mut self, field: &str, label: &str, max: usize) -> Option<String> {
+        let text: String = self.raw.first(field).nfc().filter(|letter| *letter != '\r').collect();
+        if text.chars().count() > max {
+            self.fail(field, format!("{label} can be at most {max} characters"));
             return None;
         }
         if let Some(hidden) = text.chars().find(|letter| *letter != '\n' && *letter != '\t' && is_hidden(*letter)) {
-            self.fail("reason", format!("The reason contains an invisible character (U+{:04X})", hidden as u32));
+            self.fail(field, format!("{label} contains an invisible character (U+{:04X})", hidden as u32));
             return None;
         }
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Yes or no, where one was chosen.
+    pub fn choice(&mut self, field: &str) -> Option<bool> {
+        match self.raw.first(field) {
+            "" => None,
+            "yes" | "true" => Some(true),
+            "no" | "false" => Some(false),
+            other => {
+                let message = format!("“{other}” is neither yes nor no");
+                self.fail(field, message);
+                None
+            }
+        }
     }
 
     /// As [`Reader::text`], and it must be there. `ask` is the sentence that says what to enter.
@@ -153,6 +178,21 @@ impl<'a> Reader<'a> {
             self.fail(field, ask);
         }
         text.unwrap_or_default()
+    }
+
+    /// A whole number within bounds, where one was typed.
+    pub fn number(&mut self, field: &str, label: &str, (least, most): (i64, i64)) -> Option<i64> {
+        let typed = self.raw.first(field);
+        if typed.is_empty() {
+            return None;
+        }
+        match typed.parse::<i64>() {
+            Ok(number) if (least..=most).contains(&number) => Some(number),
+            _ => {
+                self.fail(field, format!("{label} must be a whole number from {least} to {most}"));
+                None
+            }
+        }
     }
 
     /// A day, where one was typed.

@@ -1,5 +1,5 @@
 //! Somebody joins: an account made disabled with a sealed start password, enabled on the first day, in the groups that
-//! department, site and type bring with them; each group asked for beyond these is an item of its own.
+//! department, site and type bring with them, with a mailbox where Exchange is; each group asked for beyond these is an item of its own.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
 use super::{
-    FIRST_DAY_AT, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, end_of_day, local_instant, set, slug,
-    today, unique_name,
+    FIRST_DAY_AT, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, end_of_day, local_instant, mail, set,
+    slug, today, unique_name,
 };
-use crate::catalog::{BirthrightInput, NameInput};
+use crate::catalog::{BirthrightInput, Entitlement, Held, JoinerMailbox, NameInput, Names, TargetSystem};
 use crate::grants::Reason;
 use crate::ids::{EntitlementId, PersonId};
 use crate::people::{EmploymentType, Site};
@@ -19,6 +19,9 @@ use crate::target::{Change, Difference, Key, Kind, Presence, Reference, Value};
 
 /// The step that makes the account; later steps refer to it.
 pub const ACCOUNT: &str = "account";
+/// The step that makes the mailbox.
+pub const MAILBOX: &str = "mailbox";
+const LICENCE: &str = "licence";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
@@ -210,11 +213,12 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
         .propose(&input, &taken)
         .map_err(|error| vec![FieldError::new(&error.field, error.message)])?;
 
-    let mut used: BTreeSet<String> = [ACCOUNT.to_owned(), "enable".to_owned()].into();
+    let mut used: BTreeSet<String> = [ACCOUNT, "enable", MAILBOX, LICENCE].map(str::to_owned).into();
+    let mail = organisation(sight);
     let first_moment =
         (answers.start_on > today(site, sight.now)).then(|| local_instant(site, answers.start_on, FIRST_DAY_AT));
     let mut steps = vec![
-        account_step(answers, sight, site, &names, first_moment.is_some()),
+        account_step(answers, sight, (site, mail), &names, first_moment.is_some()),
         PlannedStep {
             name: "enable".to_owned(),
             system: sight.directory.clone(),
@@ -232,6 +236,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
             why: "first day".to_owned(),
         },
     ];
+    steps.extend(mail.into_iter().flat_map(|organisation| mail_steps(sight, organisation, &names)));
     let birthright = sight.rules.birthright.body.for_person(&BirthrightInput {
         department: answers.department.clone(),
         site: site.code.clone(),
@@ -241,54 +246,104 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     for (entitlement, rule) in birthright {
         if let Some(group) = sight.entitlements.get(&entitlement)
             && given.insert(entitlement)
+            && let Some(holder) = holder(group, mail)
         {
-            steps.push(membership(sight, group, &mut used, (Reason::Rule, rule), None));
+            steps.push(holding((group, holder), &mut used, (Reason::Rule, rule), None));
         }
     }
-    let mut items =
-        vec![PlannedItem { label: "Account and basic access".to_owned(), entitlement: None, sox: false, steps }];
+    let mut items = vec![mail::item("Account and basic access".to_owned(), None, steps)];
     let until = answers.groups_until.map(|day| (day, end_of_day(site, day)));
     for entitlement in &answers.groups {
         if let Some(group) = sight.entitlements.get(entitlement)
             && given.insert(*entitlement)
         {
-            let step = membership(sight, group, &mut used, (Reason::Request, String::new()), until);
+            let Some(holder) = holder(group, mail) else {
+                let message = format!("{} needs a mailbox there, and this joiner gets none", group.name);
+                return Err(vec![FieldError::new("groups", message)]);
+            };
+            let step = holding((group, holder), &mut used, (Reason::Request, String::new()), until);
             items.push(PlannedItem {
                 label: group.name.clone(),
                 entitlement: Some(*entitlement),
                 sox: group.sox,
                 steps: vec![step],
+                owner: None,
             });
         }
     }
     Ok(Plan { items, names: names.reservations() })
 }
 
-fn membership(
-    sight: &Sight<'_>,
-    group: &crate::catalog::Entitlement,
+/// The Exchange organisation that joiners of this directory get their mailbox from.
+fn organisation<'a>(sight: &'a Sight<'_>) -> Option<&'a TargetSystem> {
+    sight.exchange.iter().find(|system| {
+        system.facts.joiner_mailbox != JoinerMailbox::None && system.facts.directory.as_ref() == Some(&sight.directory)
+    })
+}
+
+/// Whether Exchange itself makes the mailbox and writes the mail attributes.
+fn writes_mail(organisation: &TargetSystem) -> bool {
+    matches!(organisation.facts.joiner_mailbox, JoinerMailbox::Mailbox | JoinerMailbox::Remote)
+}
+
+/// The mailbox, on the same directory server as the account; and the licence that makes one Online.
+fn mail_steps(sight: &Sight<'_>, organisation: &TargetSystem, names: &Names) -> Vec<PlannedStep> {
+    let mut steps = Vec::new();
+    if writes_mail(organisation) {
+        let remote = organisation.facts.joiner_mailbox == JoinerMailbox::Remote;
+        let changes = vec![
+            set("type", if remote { "remote" } else { "user" }),
+            set("alias", mail::alias(&names.mail)),
+            set("primaryAddress", names.mail.clone()),
+        ];
+        let difference = Difference { presence: Some((Presence::Absent, Presence::Present)), changes };
+        let on = (&organisation.key, Kind::Mailbox, Key::Step { step: ACCOUNT.to_owned() });
+        let step = mail::step(on, MAILBOX.to_owned(), difference, &names.display_name);
+        steps.push(PlannedStep { after: vec![ACCOUNT.to_owned()], why: "joiner".to_owned(), ..step });
+    }
+    if let Some(group) = organisation.facts.licence_group {
+        let member = Reference::Step { step: ACCOUNT.to_owned() };
+        let name = sight.licence_groups.get(&group).map_or("Licence", String::as_str);
+        let presence = (Presence::Absent, Presence::Present);
+        let step = PlannedStep::membership(&sight.directory, LICENCE.to_owned(), (group, name), member, presence);
+        steps.push(PlannedStep { why: "licence for the mailbox".to_owned(), ..step });
+    }
+    steps
+}
+
+/// What of the joiner will hold it; None where that is a mailbox which they do not get.
+fn holder(entitlement: &Entitlement, mail: Option<&TargetSystem>) -> Option<Reference> {
+    let step = |step: &str| Some(Reference::Step { step: step.to_owned() });
+    match entitlement.held {
+        Held::GroupMembership => step(ACCOUNT),
+        _ if mail.is_some_and(|mail| mail.key == entitlement.system && writes_mail(mail)) => step(MAILBOX),
+        _ => None,
+    }
+}
+
+fn holding(
+    (entitlement, holder): (&Entitlement, Reference),
     used: &mut BTreeSet<String>,
     (reason, rule): (Reason, String),
     until: Option<(NaiveDate, chrono::DateTime<chrono::Utc>)>,
 ) -> PlannedStep {
-    let name = unique_name(&slug(&group.name), used);
-    let member = Reference::Step { step: ACCOUNT.to_owned() };
+    let name = unique_name(&slug(&entitlement.name), used);
     let why = if reason == Reason::Rule { format!("rule “{rule}”") } else { String::new() };
     let grant = GrantEffect::Give {
-        entitlement: group.id,
+        entitlement: entitlement.id,
         reason,
         reason_text: rule,
         until_on: until.map(|(day, _)| day),
         until_at: until.map(|(_, at)| at),
     };
-    PlannedStep { grant: Some(grant), why, ..PlannedStep::join(&sight.directory, name, group, member) }
+    PlannedStep { grant: Some(grant), why, ..PlannedStep::give(name, entitlement, holder) }
 }
 
 fn account_step(
     answers: &Answers,
     sight: &Sight<'_>,
-    site: &Site,
-    names: &crate::catalog::Names,
+    (site, organisation): (&Site, Option<&TargetSystem>),
+    names: &Names,
     starts_later: bool,
 ) -> PlannedStep {
     let mut changes = vec![
@@ -299,11 +354,13 @@ fn account_step(
         set("givenName", answers.given_name.clone()),
         set("sn", answers.family_name.clone()),
         set("displayName", names.display_name.clone()),
-        set("mail", names.mail.clone()),
         set("department", answers.department.clone()),
         set("title", answers.title.clone()),
         set("physicalDeliveryOfficeName", site.name.clone()),
     ];
+    if !organisation.is_some_and(writes_mail) {
+        changes.push(set("mail", names.mail.clone()));
+    }
     if let Some(number) = &answers.employee_number {
         changes.push(set("employeeID", number.clone()));
     }

@@ -1,5 +1,5 @@
 //! Somebody leaves: every account disabled with its password replaced, out of every group (remembered as ended grants),
-//! and moved to quarantine. Planned for the end of the last day, or at once.
+//! and moved to quarantine; their mail as [`super::leaver_mail`] says. Planned for the end of the last day, or at once.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
+use super::leaver_mail::{self, Delegate};
 use super::{
-    AccountSight, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, changed, end_of_day, slug, today,
-    unique_name,
+    AccountSight, GrantEffect, Known, Plan, PlannedStep, Sight, changed, end_of_day, mail, slug, today, unique_name,
 };
 use crate::ids::PersonId;
 use crate::target::{Change, Value};
@@ -22,6 +22,23 @@ pub struct Answers {
     /// Access ends now; the request is seen by few.
     #[serde(default)]
     pub immediate: bool,
+    /// `convert`: the mailbox stays as a shared one. None: it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
+    /// Who opens the mailbox from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<Delegate>,
+    /// Who gets what is still sent to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_to: Option<Delegate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_until: Option<NaiveDate>,
+    /// What whoever writes gets as an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_reply: Option<String>,
+    /// Who owns the leaver's lists from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists_to: Option<Delegate>,
     /// Why, in the requester's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -60,9 +77,39 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if let Some(number) = known.open_twin {
         reader.fail("person", format!("REQ-{number:06} already asks for this; change or cancel that one"));
     }
+    let mailbox = match raw.first("mailbox") {
+        "convert" => Some("convert".to_owned()),
+        "" | "keep" => None,
+        _ => {
+            reader.fail("mailbox", "Choose whether the mailbox stays as a shared one or as it is");
+            None
+        }
+    };
+    let delegate = leaver_mail::delegate(&mut reader, known, "delegate", person);
+    let forward_to = leaver_mail::delegate(&mut reader, known, "forward_to", person);
+    let forward_until = reader.day("forward_until", "Until");
+    if let (Some(until), Some(last_day)) = (forward_until, last_day)
+        && until < last_day
+    {
+        reader.fail("forward_until", "Forwarding cannot end before the last day");
+    }
+    let lists_to = leaver_mail::delegate(&mut reader, known, "lists_to", person);
+    let auto_reply = reader.long_text("auto_reply", "The answer", 4000);
+    leaver_mail::on_hold(&mut reader, known, person, mailbox.is_some() || forward_to.is_some());
     let reason = reader.reason();
     match (reader.errors.is_empty(), person, last_day) {
-        (true, Some(person), Some(last_day)) => Ok(Answers { person, last_day, immediate, reason }),
+        (true, Some(person), Some(last_day)) => Ok(Answers {
+            person,
+            last_day,
+            immediate,
+            mailbox,
+            delegate,
+            forward_until: forward_until.filter(|_| forward_to.is_some()),
+            forward_to,
+            auto_reply,
+            lists_to,
+            reason,
+        }),
         _ => Err(reader.errors),
     }
 }
@@ -98,15 +145,19 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
         _ => None,
     };
     let mut used = BTreeSet::new();
-    let steps: Vec<PlannedStep> =
+    let mut steps: Vec<PlannedStep> =
         sight.accounts.iter().flat_map(|account| end_account(account, sight, at, &mut used)).collect();
+    // A mailbox of an account that still works could be opened again: first the accounts.
+    let disabled: Vec<String> =
+        steps.iter().filter(|step| step.name.starts_with("disable-")).map(|step| step.name.clone()).collect();
+    steps.extend(leaver_mail::steps(answers, sight, (at, &disabled), &mut used)?);
     if steps.is_empty() {
         return Err(vec![FieldError::new(
             "person",
             "This person has no account that is enabled or in a group: nothing is left to end",
         )]);
     }
-    let item = PlannedItem { label: "Accounts and access end".to_owned(), entitlement: None, sox: false, steps };
+    let item = mail::item("Accounts and access end".to_owned(), None, steps);
     Ok(Plan { items: vec![item], names: Vec::new() })
 }
 

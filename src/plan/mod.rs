@@ -12,7 +12,14 @@ pub mod access;
 pub mod field;
 pub mod joiner;
 pub mod leaver;
+pub mod leaver_mail;
+pub mod list_change;
+pub mod mail;
+pub mod mailbox_access;
+pub mod mailbox_change;
+pub mod mailing_list;
 pub mod password_reset;
+pub mod shared_mailbox;
 pub mod unlock;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +31,10 @@ use serde_json::{Value as Json, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::catalog::{Entitlement, Rules};
+use crate::catalog::{Entitlement, Held, Rules, TargetSystem};
 use crate::grants::Reason;
 use crate::ids::{EntitlementId, PersonId};
+use crate::mirror::mail::{HeldRight, Object};
 use crate::people::{Person, Site};
 use crate::target::{Address, Change, Difference, Key, Kind, Presence, Reference, State, SystemKey, Value};
 
@@ -39,12 +47,39 @@ pub enum RequestKind {
     Access,
     PasswordReset,
     Unlock,
+    /// A shared mailbox, a room or a piece of equipment is made.
+    SharedMailbox,
+    /// A right on somebody's or a shared mailbox, or on a folder of it.
+    MailboxAccess,
+    MailboxChange,
+    /// A distribution list, a mail-enabled security group or a dynamic list is made.
+    MailingList,
+    ListChange,
     /// Made by a routine: the last grant that supported an access has ended.
     Expiry,
 }
 
 impl RequestKind {
-    pub const ASKABLE: [RequestKind; 5] = [Self::Joiner, Self::Leaver, Self::Access, Self::PasswordReset, Self::Unlock];
+    pub const ASKABLE: [RequestKind; 10] = [
+        Self::Joiner,
+        Self::Leaver,
+        Self::Access,
+        Self::PasswordReset,
+        Self::Unlock,
+        Self::SharedMailbox,
+        Self::MailboxAccess,
+        Self::MailboxChange,
+        Self::MailingList,
+        Self::ListChange,
+    ];
+
+    /// Only where there is an Exchange organisation.
+    pub fn needs_exchange(self) -> bool {
+        matches!(
+            self,
+            Self::SharedMailbox | Self::MailboxAccess | Self::MailboxChange | Self::MailingList | Self::ListChange
+        )
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +88,11 @@ impl RequestKind {
             Self::Access => "access",
             Self::PasswordReset => "password_reset",
             Self::Unlock => "unlock",
+            Self::SharedMailbox => "shared_mailbox",
+            Self::MailboxAccess => "mailbox_access",
+            Self::MailboxChange => "mailbox_change",
+            Self::MailingList => "mailing_list",
+            Self::ListChange => "list_change",
             Self::Expiry => "expiry",
         }
     }
@@ -71,6 +111,11 @@ pub enum Answers {
     Access(access::Answers),
     PasswordReset(password_reset::Answers),
     Unlock(unlock::Answers),
+    SharedMailbox(shared_mailbox::Answers),
+    MailboxAccess(mailbox_access::Answers),
+    MailboxChange(mailbox_change::Answers),
+    MailingList(mailing_list::Answers),
+    ListChange(list_change::Answers),
 }
 
 impl Answers {
@@ -81,10 +126,15 @@ impl Answers {
             Self::Access(_) => RequestKind::Access,
             Self::PasswordReset(_) => RequestKind::PasswordReset,
             Self::Unlock(_) => RequestKind::Unlock,
+            Self::SharedMailbox(_) => RequestKind::SharedMailbox,
+            Self::MailboxAccess(_) => RequestKind::MailboxAccess,
+            Self::MailboxChange(_) => RequestKind::MailboxChange,
+            Self::MailingList(_) => RequestKind::MailingList,
+            Self::ListChange(_) => RequestKind::ListChange,
         }
     }
 
-    /// The person it is about; a joiner's is not there yet.
+    /// The person it is about: for a mailbox or a list who answers for it. A joiner's is not there yet.
     pub fn subject(&self) -> Option<PersonId> {
         match self {
             Self::Joiner(_) => None,
@@ -92,7 +142,22 @@ impl Answers {
             Self::Access(answers) => Some(answers.person),
             Self::PasswordReset(answers) => Some(answers.person),
             Self::Unlock(answers) => Some(answers.person),
+            Self::SharedMailbox(answers) => Some(answers.owner),
+            Self::MailboxAccess(answers) => Some(answers.person),
+            Self::MailboxChange(answers) => Some(answers.owner),
+            Self::MailingList(answers) => Some(answers.owner),
+            Self::ListChange(answers) => Some(answers.owner),
         }
+    }
+
+    /// Whoever gains by it besides whom it is about: they decide nothing in it either.
+    pub fn others_concerned(&self) -> Vec<PersonId> {
+        let recipients: Vec<&crate::mirror::mail::Recipient> = match self {
+            Self::SharedMailbox(answers) => answers.full_access.iter().chain(&answers.send_as).collect(),
+            Self::Leaver(answers) => return answers.delegate.iter().map(|delegate| delegate.person).collect(),
+            _ => Vec::new(),
+        };
+        recipients.into_iter().filter_map(|recipient| recipient.person).collect()
     }
 
     /// Seen by the parties, the deciders and the desk lead only.
@@ -125,6 +190,20 @@ pub struct Known {
     pub accounts: Vec<AccountSight>,
     /// An open request of the same kind about the same person, if any.
     pub open_twin: Option<i64>,
+    /// What the person holds in Exchange that is in the catalogue, with its name.
+    pub held: BTreeMap<EntitlementId, String>,
+    /// The Exchange organisations.
+    pub exchange: Vec<TargetSystem>,
+    /// Mailboxes and lists, by what was typed: an id, an address, an alias, a name.
+    pub objects: BTreeMap<String, Object>,
+    /// The mailboxes of everybody in `people`.
+    pub mailboxes: BTreeMap<PersonId, Vec<Object>>,
+    /// Who owns a mailbox or a list, as the catalogue says.
+    pub owners: BTreeMap<Uuid, PersonId>,
+    /// Members of the lists in `objects`.
+    pub members: BTreeMap<Uuid, Vec<Uuid>>,
+    /// Addresses that were typed and are taken, with by what.
+    pub addresses_taken: BTreeMap<String, String>,
 }
 
 /// One account of the person it is about, as the mirror last saw it.
@@ -171,6 +250,33 @@ pub struct Sight<'a> {
     pub site: Option<Site>,
     /// Entitlements that answers or rules name.
     pub entitlements: BTreeMap<EntitlementId, Entitlement>,
+    /// The Exchange organisations.
+    pub exchange: Vec<TargetSystem>,
+    /// The names of the licence groups that they speak of.
+    pub licence_groups: BTreeMap<Uuid, String>,
+    /// Mailboxes and lists that answers name, and the subject's own, as last seen.
+    pub objects: BTreeMap<Uuid, Object>,
+    /// What the subject holds in Exchange: mailboxes of their own by id, rights elsewhere, lists that they are on or own.
+    pub mail: MailSight,
+}
+
+/// The subject in Exchange.
+#[derive(Debug, Clone, Default)]
+pub struct MailSight {
+    pub mailboxes: Vec<Object>,
+    /// Held by the subject on what is not theirs.
+    pub rights: Vec<(HeldRight, Option<EntitlementId>)>,
+    pub lists: Vec<ListSight>,
+}
+
+/// A list that the subject is on or owns.
+#[derive(Debug, Clone)]
+pub struct ListSight {
+    pub list: Object,
+    pub member: bool,
+    pub owner: bool,
+    /// Set where membership is in the catalogue.
+    pub entitlement: Option<EntitlementId>,
 }
 
 /// The differences that one thing asked for amounts to.
@@ -181,6 +287,8 @@ pub struct PlannedItem {
     pub entitlement: Option<EntitlementId>,
     pub sox: bool,
     pub steps: Vec<PlannedStep>,
+    /// Who owns what it is about, where that is not in the catalogue (yet).
+    pub owner: Option<PersonId>,
 }
 
 /// One difference on one object.
@@ -216,6 +324,35 @@ pub enum GrantEffect {
         entitlement: EntitlementId,
         why: String,
     },
+    /// What the step makes can be held: it goes into the catalogue.
+    Offer {
+        owner: PersonId,
+        offers: Vec<Offer>,
+    },
+    /// The step itself is the end of a holding: whatever grants it had end.
+    TakeHere {
+        why: String,
+    },
+    /// The step itself is a holding: it goes into the catalogue where it is not there yet, and the grant begins.
+    GiveHere {
+        offer: Offer,
+        owner: Option<PersonId>,
+        /// Who holds it from then on.
+        person: PersonId,
+        reason_text: String,
+        until_on: Option<NaiveDate>,
+        until_at: Option<DateTime<Utc>>,
+    },
+}
+
+/// A holding of an object that is not in the catalogue yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub held: Held,
+    /// Empty for memberships.
+    pub right: String,
+    pub name: String,
+    pub requestable: bool,
 }
 
 /// Names that a plan takes, reserved until the request is settled: (namespace, folded value).
@@ -262,15 +399,54 @@ impl PlannedStep {
         }
         match &self.grant {
             Some(GrantEffect::Give { until_on, .. }) => effect["grant"] = json!({ "until": until_on }),
-            Some(GrantEffect::Take { .. }) => effect["grant"] = json!({ "ends": true }),
+            Some(GrantEffect::Take { .. } | GrantEffect::TakeHere { .. }) => effect["grant"] = json!({ "ends": true }),
+            Some(GrantEffect::Offer { owner, .. }) => effect["owner"] = json!(owner),
+            Some(GrantEffect::GiveHere { until_on, person, .. }) => {
+                effect["grant"] = json!({ "until": until_on, "person": person });
+            }
             None => {}
         }
         effect
     }
 
-    /// A membership that appears.
-    pub fn join(system: &SystemKey, name: String, group: &Entitlement, member: Reference) -> Self {
-        Self::membership(system, name, (group.native_id, &group.name), member, (Presence::Absent, Presence::Present))
+    /// A holding that begins.
+    pub fn give(name: String, entitlement: &Entitlement, holder: Reference) -> Self {
+        let step = Self::holding(name, entitlement, holder, (Presence::Absent, Presence::Present));
+        let changes = match (entitlement.held, entitlement.right.split_once('/')) {
+            (Held::FolderPermission, Some((_, role))) => vec![set("role", role)],
+            (Held::MailboxPermission, _) if entitlement.right == mail::FULL_ACCESS => vec![set(mail::AUTOMAPPING, true)],
+            _ => Vec::new(),
+        };
+        Self { difference: Difference { changes, ..step.difference }, ..step }
+    }
+
+    /// A holding that ends.
+    pub fn take(name: String, entitlement: &Entitlement, holder: Uuid) -> Self {
+        Self::holding(name, entitlement, Reference::Native(holder), (Presence::Present, Presence::Absent))
+    }
+
+    fn holding(
+        name: String,
+        entitlement: &Entitlement,
+        holder: Reference,
+        presence: (Presence, Presence),
+    ) -> Self {
+        let object = Reference::Native(entitlement.native_id);
+        let on = (&entitlement.system, entitlement.name.as_str());
+        match entitlement.held {
+            Held::GroupMembership => {
+                Self::membership(on.0, name, (entitlement.native_id, on.1), holder, presence)
+            }
+            Held::ListMembership => mail::membership(on, name, (object, holder), presence),
+            Held::MailboxPermission => mail::permission(on, name, (object, holder, &entitlement.right), presence),
+            Held::FolderPermission => {
+                let folder = entitlement.right.split('/').next().unwrap_or_default();
+                PlannedStep {
+                    kind: Kind::FolderPermission,
+                    ..mail::permission(on, name, (object, holder, folder), presence)
+                }
+            }
+        }
     }
 
     /// A membership that goes.
@@ -341,6 +517,11 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<field::Fie
         Answers::Access(answers) => access::plan(answers, sight),
         Answers::PasswordReset(answers) => password_reset::plan(answers, sight),
         Answers::Unlock(answers) => unlock::plan(answers, sight),
+        Answers::SharedMailbox(answers) => shared_mailbox::plan(answers, sight),
+        Answers::MailboxAccess(answers) => mailbox_access::plan(answers, sight),
+        Answers::MailboxChange(answers) => mailbox_change::plan(answers, sight),
+        Answers::MailingList(answers) => mailing_list::plan(answers, sight),
+        Answers::ListChange(answers) => list_change::plan(answers, sight),
     }
 }
 
@@ -410,6 +591,14 @@ pub fn end_of_day(site: &Site, day: NaiveDate) -> DateTime<Utc> {
 /// Today at the site.
 pub fn today(site: &Site, now: DateTime<Utc>) -> NaiveDate {
     now.with_timezone(&site.zone).date_naive()
+}
+
+fn set_number(attribute: &str, to: i64) -> Change {
+    set_value(attribute, Value::Number(to))
+}
+
+fn set_value(attribute: &str, to: Value) -> Change {
+    Change { attribute: attribute.to_owned(), from: Value::Null, to }
 }
 
 fn set(attribute: &str, to: impl Into<Value>) -> Change {

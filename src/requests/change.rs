@@ -132,7 +132,7 @@ async fn apply(
     let old = super::items(conn, request).await?;
     let key = submit::digest_key(conn, request).await?;
     sqlx::query!("delete from reservation where request = $1", request.0).execute(&mut *conn).await?;
-    submit::reserve(conn, (request, &new.plan)).await?;
+    submit::reserve(conn, (request, new)).await?;
     let mut next = old.iter().map(|item| item.ordinal).max().unwrap_or(0) + 1;
     let mut left: Vec<&Item> = old.iter().collect();
     for (item, stages) in new.plan.items.iter().zip(&new.stages) {
@@ -234,7 +234,7 @@ fn still_to_do(now: DateTime<Utc>, steps: &[PlannedStep], done: &BTreeSet<&str>)
             step
         })
         .collect();
-    PlannedItem { label: String::new(), entitlement: None, sox: false, steps }.effect()
+    PlannedItem { label: String::new(), entitlement: None, sox: false, steps, owner: None }.effect()
 }
 
 /// Marks an item to be planned again, once the mirror has looked after this moment.

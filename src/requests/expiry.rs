@@ -11,8 +11,9 @@ use crate::changes;
 use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::grants::{self, DueGrant};
 use crate::ids::{ItemId, RequestId, RequestNumber};
+use crate::mirror::mail;
 use crate::people;
-use crate::plan::{AccountSight, GrantEffect, PlannedItem, PlannedStep, slug};
+use crate::plan::{GrantEffect, PlannedItem, PlannedStep, slug};
 
 /// Ends what is due; returns how many grants ended.
 ///
@@ -35,9 +36,14 @@ async fn end_one(conn: &mut PgConnection, now: DateTime<Utc>, due: &DueGrant) ->
         return Ok(());
     }
     let Some(entitlement) = catalog::find(conn, due.entitlement).await? else { return Ok(()) };
+    // What is gone holds nothing any more.
     let accounts = sight::accounts(conn, due.person).await?;
-    let Some(account) = accounts.iter().find(|account| account.id == due.account) else { return Ok(()) };
-    take_away(conn, now, &by, due, (account, &entitlement)).await
+    let mailboxes = mail::of_person(conn, due.person).await?;
+    let there = accounts.iter().map(|account| account.id).chain(mailboxes.iter().map(|mailbox| mailbox.recipient.id));
+    if !there.into_iter().any(|id| id == due.account) {
+        return Ok(());
+    }
+    take_away(conn, now, &by, due, &entitlement).await
 }
 
 async fn take_away(
@@ -45,7 +51,7 @@ async fn take_away(
     now: DateTime<Utc>,
     by: &By,
     due: &DueGrant,
-    (account, entitlement): (&AccountSight, &Entitlement),
+    entitlement: &Entitlement,
 ) -> Result<(), RequestError> {
     let person = people::find(conn, due.person).await?.ok_or(RequestError::Stale)?;
     let number = RequestNumber(
@@ -88,16 +94,12 @@ async fn take_away(
     }
     let record = Record { detail, ..Record::of_request(action::REQUEST_SUBMITTED, number.0, by.clone()) };
     append(conn, now, &record).await?;
-    let step = PlannedStep::leave(
-        &account.system,
-        format!("out-of-{}", slug(&entitlement.name)),
-        (entitlement.native_id, &entitlement.name),
-        account.id,
-    );
+    let step = PlannedStep::take(format!("out-of-{}", slug(&entitlement.name)), entitlement, due.account);
     let item = PlannedItem {
         label: format!("{} ends", entitlement.name),
         entitlement: Some(entitlement.id),
         sox: entitlement.sox,
+        owner: None,
         steps: vec![PlannedStep {
             grant: Some(GrantEffect::Take { entitlement: entitlement.id, why: "due".to_owned() }),
             why: format!("was given until {}", due.until_on.format("%-d %B %Y")),

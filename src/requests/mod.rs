@@ -21,6 +21,7 @@ pub mod list;
 mod notify;
 pub mod settle;
 pub mod sight;
+mod sight_mail;
 mod stages;
 pub mod submit;
 

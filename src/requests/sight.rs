@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::RequestError;
+use super::{RequestError, sight_mail as mail};
 use crate::catalog::{self, BirthrightInput, NameInput, Rules};
 use crate::ids::{EntitlementId, PersonId, RequestId};
 use crate::people;
 use crate::plan::field::{FieldError, Raw};
-use crate::plan::{AccountSight, Answers, GroupSight, Known, RequestKind, Sight};
+use crate::plan::{AccountSight, Answers, GroupSight, Known, MailSight, RequestKind, Sight};
 use crate::target::{State, SystemKey};
 
 /// What the answers as typed may refer to.
@@ -31,14 +31,11 @@ pub async fn known(
         departments: people::departments(conn).await?,
         ..Known::default()
     };
-    for field in ["person", "manager"] {
-        let typed = raw.first(field).to_owned();
-        if !typed.is_empty()
-            && let Some(id) = person(conn, &typed).await?
-            && let Some(person) = people::find(conn, id).await?
-        {
-            known.people.insert(typed, person);
-        }
+    for field in ["person", "manager", "owner", "delegate", "forward_to", "lists_to"] {
+        somebody(conn, &mut known, raw.first(field)).await?;
+    }
+    if kind.needs_exchange() || kind == RequestKind::Leaver {
+        mail::known(conn, &mut known, (kind, raw), own).await?;
     }
     for field in ["groups", "leave"] {
         for typed in raw.all(field) {
@@ -51,6 +48,7 @@ pub async fn known(
     }
     if let Some(person) = known.people.get(raw.first("person")) {
         known.accounts = accounts(conn, person.id).await?;
+        known.held = mail::held(conn, person.id).await?;
         known.open_twin = sqlx::query_scalar!(
             "select number from request
               where kind = $1 and subject = $2 and settled_at is null and id is distinct from $3
@@ -76,6 +74,20 @@ pub async fn known(
         known.number_taken_by = holder.map(|row| (row.id, row.display_name));
     }
     Ok(known)
+}
+
+/// Looks up somebody who was typed.
+pub(super) async fn somebody(conn: &mut PgConnection, known: &mut Known, typed: &str) -> Result<bool, sqlx::Error> {
+    if typed.is_empty() {
+        return Ok(false);
+    }
+    if !known.people.contains_key(typed)
+        && let Some(id) = person(conn, typed).await?
+        && let Some(person) = people::find(conn, id).await?
+    {
+        known.people.insert(typed.to_owned(), person);
+    }
+    Ok(known.people.contains_key(typed))
 }
 
 /// Somebody by id, Tenure user name, account name or employee number.
@@ -190,11 +202,16 @@ pub async fn sight<'a>(
         manager_account: None,
         site: None,
         entitlements: BTreeMap::new(),
+        exchange: mail::organisations(conn).await?,
+        licence_groups: BTreeMap::new(),
+        objects: BTreeMap::new(),
+        mail: MailSight::default(),
     };
     if let Some(subject) = answers.subject() {
         sight.subject = people::find(conn, subject).await?;
         sight.accounts = accounts(conn, subject).await?;
     }
+    mail::see(conn, &mut sight, answers).await?;
     let mut wanted: Vec<EntitlementId> = Vec::new();
     match answers {
         Answers::Joiner(joiner) => {
@@ -215,7 +232,7 @@ pub async fn sight<'a>(
             sight.taken = taken(conn, &sight, joiner, own).await?;
         }
         Answers::Access(access) => wanted.extend(access.groups.iter().chain(&access.leave)),
-        Answers::Leaver(_) | Answers::PasswordReset(_) | Answers::Unlock(_) => {}
+        _ => {}
     }
     sight.entitlements =
         catalog::find_many(conn, &wanted).await?.into_iter().map(|entitlement| (entitlement.id, entitlement)).collect();
@@ -260,7 +277,7 @@ async fn taken(
     }
 }
 
-async fn look_up(
+pub(super) async fn look_up(
     conn: &mut PgConnection,
     system: &str,
     names: &[(String, String)],
@@ -287,7 +304,14 @@ async fn look_up(
                                     where g.system = $1 and g.gone_at is null
                                       and lower(g.attributes->>'sAMAccountName') = n.value)))
                or (n.namespace in ('upn', 'mail') and exists (select from others a where lower(a.upn) = n.value))
-               or (n.namespace = 'mail' and exists (select from others a where lower(a.mail) = n.value))
+               or (n.namespace = 'mail'
+                   and (exists (select from others a where lower(a.mail) = n.value)
+                        or exists (select from mailbox m
+                                    where m.addresses @> array[n.value] and m.gone_at is null
+                                      and not exists (select from step s where s.request = $4 and s.resolved = m.native_id))
+                        or exists (select from mailing_list l
+                                    where l.addresses @> array[n.value] and l.gone_at is null
+                                      and not exists (select from step s where s.request = $4 and s.resolved = l.native_id))))
                or (n.namespace like 'cn:%'
                    and exists (select from others a
                                 where a.system = $1 and lower(a.attributes->>'cn') = n.value

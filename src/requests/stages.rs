@@ -52,7 +52,7 @@ pub(super) async fn plan(
         RouteInput { kind: situation.route_kind.to_owned(), about, asked_by_manager, privileged: situation.privileged };
     let mut planned = Vec::new();
     for rule in situation.rules.routes.body.stages(&input) {
-        planned.push(stage(conn, situation, &rule, entitlement).await?);
+        planned.push(stage(conn, situation, &rule, (item, entitlement)).await?);
     }
     Ok(planned)
 }
@@ -61,7 +61,7 @@ async fn stage(
     conn: &mut PgConnection,
     situation: &Situation<'_>,
     rule: &StageRule,
-    entitlement: Option<&Entitlement>,
+    (item, entitlement): (&PlannedItem, Option<&Entitlement>),
 ) -> Result<Planned, RequestError> {
     let needed = match rule.needed {
         Needed::One => Some(1),
@@ -81,7 +81,7 @@ async fn stage(
         DeciderRole::Owner => {
             let name =
                 entitlement.map_or_else(|| "Owner".to_owned(), |entitlement| format!("Owner of {}", entitlement.name));
-            ("owner", name, entitlement.and_then(|entitlement| entitlement.owner))
+            ("owner", name, entitlement.map_or(item.owner, |entitlement| entitlement.owner))
         }
     };
     let stage = match next_in_line(conn, situation, first).await? {

@@ -15,10 +15,10 @@ use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::people::{self, NewPerson};
 use crate::plan::field::{FieldError, Raw};
 use crate::plan::{
-    Answers, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver, password_reset,
-    plan, unlock,
+    Answers, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver, list_change,
+    mailbox_access, mailbox_change, mailing_list, password_reset, plan, shared_mailbox, unlock,
 };
-use crate::target::Value;
+use crate::target::{SystemKey, Value};
 
 /// What is asked, as it came in.
 #[derive(Debug, Clone)]
@@ -57,6 +57,11 @@ pub fn parse(kind: RequestKind, raw: &Raw, known: &Known) -> Result<Answers, Vec
         RequestKind::Access => Answers::Access(access_plan::parse(raw, known)?),
         RequestKind::PasswordReset => Answers::PasswordReset(password_reset::parse(raw, known)?),
         RequestKind::Unlock => Answers::Unlock(unlock::parse(raw, known)?),
+        RequestKind::SharedMailbox => Answers::SharedMailbox(shared_mailbox::parse(raw, known)?),
+        RequestKind::MailboxAccess => Answers::MailboxAccess(mailbox_access::parse(raw, known)?),
+        RequestKind::MailboxChange => Answers::MailboxChange(mailbox_change::parse(raw, known)?),
+        RequestKind::MailingList => Answers::MailingList(mailing_list::parse(raw, known)?),
+        RequestKind::ListChange => Answers::ListChange(list_change::parse(raw, known)?),
         RequestKind::Expiry => return Err(vec![FieldError::new("kind", "This cannot be asked for")]),
     })
 }
@@ -129,7 +134,13 @@ async fn permit(conn: &mut PgConnection, actor: &Actor, answers: &Answers) -> Re
         Answers::Joiner(_) => Ask::Joiner,
         Answers::Leaver(leaver) if leaver.immediate => Ask::ImmediateLeaver,
         Answers::Leaver(_) => Ask::Leaver,
-        Answers::Access(_) => Ask::Access,
+        // Mailboxes and lists are asked for as access is: for oneself and one's own people, by whom answers for them.
+        Answers::Access(_)
+        | Answers::SharedMailbox(_)
+        | Answers::MailboxAccess(_)
+        | Answers::MailboxChange(_)
+        | Answers::MailingList(_)
+        | Answers::ListChange(_) => Ask::Access,
         Answers::PasswordReset(_) => Ask::PasswordReset,
         Answers::Unlock(_) => Ask::Unlock,
     };
@@ -154,6 +165,8 @@ pub(super) struct PlannedNow {
     pub stages: Vec<Vec<stages::Planned>>,
     pub title: String,
     pub rules: Rules,
+    /// The directory whose names are reserved.
+    pub directory: SystemKey,
 }
 
 impl PlannedNow {
@@ -200,7 +213,8 @@ pub(super) async fn plan_now(
     }
     let title = title(conn, answers, &plan.items).await?;
     let basis = sight::basis(&sight);
-    Ok(PlannedNow { plan, basis, stages, title, rules })
+    let directory = sight.directory.clone();
+    Ok(PlannedNow { plan, basis, stages, title, directory, rules })
 }
 
 /// Whether the person decides here, holds a role or a SOX entitlement.
@@ -238,6 +252,13 @@ async fn title(conn: &mut PgConnection, answers: &Answers, items: &[PlannedItem]
         }
         Answers::PasswordReset(_) => format!("Password reset: {name}"),
         Answers::Unlock(_) => format!("Unlock: {name}"),
+        Answers::SharedMailbox(answers) => format!("New mailbox: {}", answers.name),
+        Answers::MailingList(answers) => format!("New list: {}", answers.name),
+        Answers::MailboxAccess(answers) => format!("Mailbox access for {name}: {}", answers.mailbox.name),
+        Answers::MailboxChange(answers) if answers.remove => format!("Take away mailbox: {}", answers.mailbox.name),
+        Answers::MailboxChange(answers) => format!("Mailbox: {}", answers.mailbox.name),
+        Answers::ListChange(answers) if answers.delete => format!("Delete list: {}", answers.list.name),
+        Answers::ListChange(answers) => format!("List: {}", answers.list.name),
     })
 }
 
@@ -310,7 +331,10 @@ async fn subject(
 
 /// The joiner as a person: names as asked, mail as planned.
 pub(super) fn new_person(joiner: &joiner::Answers, plan: &Plan) -> NewPerson {
-    let mail = plan.items.first().and_then(|item| item.steps.first()).and_then(|step| step.difference.change("mail"));
+    let mut steps = plan.items.iter().flat_map(|item| &item.steps);
+    let mail = steps.find_map(|step| {
+        step.difference.change("mail").or_else(|| step.difference.change("primaryAddress").filter(|_| step.name == joiner::MAILBOX))
+    });
     NewPerson {
         employee_number: joiner.employee_number.clone(),
         given_name: joiner.given_name.clone(),
@@ -367,16 +391,27 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    reserve(conn, (id, &draft.planned.plan)).await?;
+    for concerned in draft.answers.others_concerned() {
+        sqlx::query!(
+            "insert into request_role (request, person, role) values ($1, $2, 'party') on conflict do nothing",
+            id.0,
+            concerned.0
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    reserve(conn, (id, &draft.planned)).await?;
     Ok(id)
 }
 
 /// Takes the plan's names; a violation means somebody else just took one, and everything is planned again.
-pub(super) async fn reserve(conn: &mut PgConnection, (request, plan): (RequestId, &Plan)) -> Result<(), sqlx::Error> {
-    let Some(system) = plan.items.iter().flat_map(|item| &item.steps).map(|step| &step.system).next() else {
-        return Ok(());
-    };
-    let names: BTreeSet<&(String, String)> = plan.names.iter().collect();
+pub(super) async fn reserve(
+    conn: &mut PgConnection,
+    (request, planned): (RequestId, &PlannedNow),
+) -> Result<(), sqlx::Error> {
+    // One book of names for the directory and the organisations that belong to it: an address is taken once.
+    let system = &planned.directory;
+    let names: BTreeSet<&(String, String)> = planned.plan.names.iter().collect();
     for (namespace, value) in names {
         sqlx::query!(
             "insert into reservation (system, namespace, value, request) values ($1, $2, $3, $4)",

@@ -89,6 +89,12 @@ impl Kind {
         }
     }
 
+    /// Whether the mirror holds what is seen of it. Where not, a plan does not know what it was before, and a change's empty
+    /// `from` stands for whatever is there.
+    pub fn is_mirrored(self) -> bool {
+        !matches!(self, Kind::AutoReply | Kind::Booking)
+    }
+
     /// From a table's word; only words that [`Kind::as_str`] gives are ever written there.
     pub fn parse(word: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::User)
@@ -340,6 +346,16 @@ impl Difference {
         } else {
             Standing::Neither
         }
+    }
+
+    /// With what was seen in the place of each empty `from`: for kinds that the mirror does not hold.
+    #[must_use]
+    pub fn from_seen(&self, seen: Option<&State>) -> Self {
+        let mut known = self.clone();
+        for change in known.changes.iter_mut().filter(|change| change.from == Value::Null) {
+            change.from = seen.map_or(Value::Null, |state| state.get(&change.attribute).clone());
+        }
+        known
     }
 
     fn shows(&self, state: &State, unreadable: &[&str], side: impl Fn(&Change) -> &Value) -> bool {

@@ -186,6 +186,8 @@ fn looking() -> Router<AppState> {
         .route("/org", get(teams::org))
         .route("/search", get(teams::search))
         .route("/search/people", get(teams::pick))
+        .route("/search/mailboxes", get(teams::pick_mail))
+        .route("/search/lists", get(teams::pick_mail))
         .route("/search/suggest", get(teams::suggest))
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{id}", get(catalogue::entitlement))

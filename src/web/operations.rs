@@ -16,6 +16,7 @@ use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
+use crate::target::SystemKey;
 use crate::access::{Object, op, permit, scope};
 use crate::catalog;
 use crate::mirror::look;
@@ -190,7 +191,7 @@ pub async fn system(State(state): State<AppState>, me: SignedIn) -> Result<Respo
 async fn connectors(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<PartRow>, Error> {
     let fresh = look::freshness(conn).await?;
     let mut parts = Vec::new();
-    for (key, name, mode) in catalog::target_systems(conn).await? {
+    for catalog::TargetSystem { key: SystemKey(key), name, mode, .. } in catalog::target_systems(conn).await? {
         let seen = fresh.iter().find(|fresh| fresh.system == key);
         let failing = seen.and_then(|seen| seen.failing_since);
         let health = match (seen, failing, mode.as_str()) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use axum_extra::extract::Query;
 use sqlx::PgConnection;
@@ -15,7 +15,7 @@ use super::view::people::{Hit, HitGroup, OrgNode, OrgPage, SearchPage, SuggestFr
 use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, SignedIn};
-use super::{AppState, Error, Fields, words};
+use super::{AppState, Error, Fields, drafts, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::catalog;
 use crate::ids::PersonId;
@@ -134,6 +134,19 @@ pub async fn pick(
     let lines = lookup::people(&mut conn, &find, 8).await?;
     let options = lines.iter().map(|line| line.option(me.today())).collect();
     viewer::page(&PickerOptions { options, query: find.search })
+}
+
+/// `GET /search/mailboxes?q=` and `GET /search/lists?q=`: for pickers.
+pub async fn pick_mail(
+    State(state): State<AppState>,
+    _me: SignedIn,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let text = Fields(query).text("q").to_owned();
+    let mut conn = state.pool.acquire().await?;
+    let options = drafts::mail::options(&mut conn, &text, uri.path().ends_with("lists")).await?;
+    viewer::page(&PickerOptions { options, query: text })
 }
 
 /// `GET /search?q=`

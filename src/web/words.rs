@@ -9,6 +9,11 @@ pub fn kind(kind: &str) -> &'static str {
         "password_reset" => "Password reset",
         "unlock" => "Unlock",
         "expiry" => "End of access",
+        "shared_mailbox" => "New mailbox",
+        "mailbox_access" => "Mailbox access",
+        "mailbox_change" => "Mailbox change",
+        "mailing_list" => "New list",
+        "list_change" => "List change",
         _ => "Request",
     }
 }
@@ -27,6 +32,23 @@ pub fn attribute(name: &str) -> &str {
         "employeeID" => "employee number",
         "accountExpires" => "account expires",
         "mustChangePassword" => "must set a password",
+        "alias" => "alias",
+        "primaryAddress" => "address",
+        "addresses" => "further addresses",
+        "hidden" => "hidden from address lists",
+        "litigationHold" => "legal hold",
+        "litigationHoldDays" => "days of the hold",
+        "forwardTo" | "forwardToAddress" => "forwarded to",
+        "deliverAndForward" => "a copy stays",
+        "warningQuota" => "warned at",
+        "sendQuota" => "nothing sent from",
+        "sendReceiveQuota" => "nothing received from",
+        "automapping" => "opened by Outlook itself",
+        "internalOnly" => "from outside refused",
+        "acceptOnlyFrom" => "only these may send",
+        "processing" => "invitations",
+        "bookingWindowDays" => "days ahead",
+        "audience" => "answered to",
         other => other,
     }
 }
@@ -35,6 +57,11 @@ pub fn attribute(name: &str) -> &str {
 pub fn step_kind(kind: &str) -> &str {
     match kind {
         "user" => "account",
+        "auto_reply" => "answer while away",
+        "booking" => "booking rules",
+        "list_membership" => "list membership",
+        "mailbox_permission" => "right",
+        "folder_permission" => "right on a folder",
         other => other,
     }
 }
@@ -44,9 +71,23 @@ pub fn system(key: &str) -> String {
     let (family, instance) = key.split_once(':').unwrap_or((key, ""));
     let family = match family {
         "ad" => "Active Directory",
+        "exchange" => "Exchange",
         other => other,
     };
     if instance.is_empty() { family.to_owned() } else { format!("{family} · {instance}") }
+}
+
+/// What a recipient is.
+pub fn recipient(kind: &str) -> &'static str {
+    match kind {
+        "shared" | "remote_shared" => "shared mailbox",
+        "room" => "room",
+        "equipment" => "equipment",
+        "distribution" => "distribution list",
+        "security" => "mail-enabled security group",
+        "dynamic" => "dynamic list",
+        _ => "mailbox",
+    }
 }
 
 /// Of a digest, as much as people compare: "9f2c…e1a7".

@@ -148,9 +148,17 @@ async fn mirrored(
     };
     let what = &leased.resource;
     match (&what.address, seen) {
+        (Address::Member { group, member }, seen) if what.kind == Kind::ListMembership => {
+            mirror::mail::saw_member(conn, &what.system, (*group, *member), seen.is_some()).await?;
+        }
         (Address::Member { group, member }, seen) => {
             mirror::saw_membership(conn, &what.system, (*group, *member), seen.is_some()).await?;
         }
+        (Address::Permission { object, trustee, right }, seen) => {
+            let right = (what.kind, *object, *trustee, right.as_str());
+            mirror::mail::saw_right(conn, &what.system, right, seen.map(|seen| &seen.state)).await?;
+        }
+        (Address::Native(id), None) => mirror::went(conn, &what.system, *id).await?,
         (_, Some(Seen { id: Some(id), state, native })) => {
             mirror::saw(conn, &what.system, what.kind, *id, state, native).await?;
             if let Some(person) = leased.subject.filter(|_| leased.creates && what.kind == Kind::User) {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::forms::{Form, problems};
-use super::{Step, asked, changed_request, gone};
+use super::{mail, Step, asked, changed_request, gone};
 use crate::access::Operation;
 use crate::catalog;
 use crate::ids::EntitlementId;
@@ -161,7 +161,7 @@ async fn answers(conn: &mut PgConnection, draft: &Draft) -> Result<Vec<AnswerGro
             let value = answer(conn, draft, name).await?;
             if !value.is_empty() {
                 facts.push(
-                    value.iter().skip(1).fold(Fact::new(term(name), value[0].clone()), |fact, more| fact.also(more)),
+                    value.iter().skip(1).fold(Fact::new(mail::term(draft.kind, name).unwrap_or_else(|| term(name)), value[0].clone()), |fact, more| fact.also(more)),
                 );
             }
         }
@@ -169,7 +169,7 @@ async fn answers(conn: &mut PgConnection, draft: &Draft) -> Result<Vec<AnswerGro
             Step::Who => "Who they are",
             Step::Work => "What they will do",
             Step::Extra => "Extra access",
-            Step::Leaver | Step::Access | Step::Help => "Your answers",
+            Step::Leaver | Step::Access | Step::Help | Step::Fields(_) => "Your answers",
         };
         if facts.is_empty() {
             facts.push(Fact::new("Nothing", "asked for beyond what comes by rule"));
@@ -209,6 +209,9 @@ fn term(name: &str) -> &'static str {
 
 async fn answer(conn: &mut PgConnection, draft: &Draft, name: &str) -> Result<Vec<String>, Error> {
     let raw = &draft.raw;
+    if let Some(shown) = mail::shown(draft.kind, name, raw) {
+        return Ok(shown);
+    }
     if ["groups", "join", "leave"].contains(&name) {
         let ids: Vec<EntitlementId> = raw.all(name).iter().filter_map(|id| id.parse().ok()).collect();
         return Ok(catalog::find_many(conn, &ids).await?.into_iter().map(|entitlement| entitlement.name).collect());

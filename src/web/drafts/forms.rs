@@ -8,7 +8,7 @@ use chrono::{Datelike, NaiveDate, TimeDelta};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Step, asked, gone, step_of};
+use super::{Step, asked, gone, mail, step_of};
 use crate::access::Operation;
 use crate::catalog::{self, BirthrightInput, Entitlement, Risk};
 use crate::ids::EntitlementId;
@@ -17,7 +17,7 @@ use crate::plan::RequestKind;
 use crate::plan::field::{FieldError, Raw};
 use crate::requests::{draft, sight, submit};
 use crate::web::view::draft::{
-    AccessPage, AccountHelpPage, Chooser, ChooserResults, DraftFrame, EntitlementChoice, JoinerAccessPage,
+    AccessPage, AccountHelpPage, Chooser, ChooserResults, DraftFrame, EntitlementChoice, FieldsPage, JoinerAccessPage,
     JoinerWhoPage, JoinerWorkPage, LeaverPage,
 };
 use crate::web::view::forms::{Choice, FormErrors};
@@ -159,6 +159,11 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
                 may_be_immediate: me.may(Operation::AskImmediateLeaver),
                 last_day: boxes(&form.raw, "last_day"),
                 reason: text("reason"),
+                mail: if mail::is_here(&mut conn).await? {
+                    mail::groups(&mut conn, &form, &errors).await?
+                } else {
+                    Vec::new()
+                },
                 shell,
                 frame,
                 errors,
@@ -181,6 +186,11 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
             viewer::page_with(status, &page)
         }
         Step::Help => help(&mut conn, me, &form, (shell, frame, errors), status).await,
+        Step::Fields(kind) => {
+            let (question, lead) = mail::heading(kind);
+            let groups = mail::groups(&mut conn, &form, &errors).await?;
+            viewer::page_with(status, &FieldsPage { shell, frame, errors, question, lead, groups })
+        }
     }
 }
 
@@ -255,7 +265,7 @@ async fn work(
 }
 
 /// A day's three boxes as typed; a whole day (of a request's answers) is taken apart.
-fn boxes(raw: &Raw, name: &str) -> [String; 3] {
+pub fn boxes(raw: &Raw, name: &str) -> [String; 3] {
     let typed = ["day", "month", "year"].map(|part| raw.first(&format!("{name}_{part}")).to_owned());
     match raw.first(name).parse::<NaiveDate>() {
         Ok(day) if typed.iter().all(String::is_empty) => {

@@ -6,6 +6,7 @@
 
 mod check;
 mod forms;
+pub mod mail;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -42,17 +43,20 @@ pub enum Step {
     Leaver,
     Access,
     Help,
+    /// The one form of a kind about mailboxes or lists.
+    Fields(RequestKind),
 }
 
 impl Step {
     /// The forms of a kind, in order.
-    fn of(kind: RequestKind) -> &'static [Self] {
+    fn of(kind: RequestKind) -> Vec<Self> {
         match kind {
-            RequestKind::Joiner => &[Self::Who, Self::Work, Self::Extra],
-            RequestKind::Leaver => &[Self::Leaver],
-            RequestKind::Access => &[Self::Access],
-            RequestKind::PasswordReset | RequestKind::Unlock => &[Self::Help],
-            RequestKind::Expiry => &[],
+            RequestKind::Joiner => vec![Self::Who, Self::Work, Self::Extra],
+            RequestKind::Leaver => vec![Self::Leaver],
+            RequestKind::Access => vec![Self::Access],
+            RequestKind::PasswordReset | RequestKind::Unlock => vec![Self::Help],
+            RequestKind::Expiry => Vec::new(),
+            kind => vec![Self::Fields(kind)],
         }
     }
 
@@ -61,26 +65,39 @@ impl Step {
             Self::Who => "who",
             Self::Work => "work",
             Self::Extra => "access",
-            Self::Leaver | Self::Access | Self::Help => "answers",
+            Self::Leaver | Self::Access | Self::Help | Self::Fields(_) => "answers",
         }
     }
 
     /// Names of the answers that it asks for (a date's boxes follow from its name).
-    fn asks(self) -> &'static [&'static str] {
+    fn asks(self) -> Vec<&'static str> {
         match self {
-            Self::Who => &["given_name", "family_name", "display_name", "type", "employee_number"],
-            Self::Work => &["department", "title", "site", "manager", "start_on", "end_on"],
-            Self::Extra => &["groups", "groups_until", "reason"],
-            Self::Leaver => &["person", "when", "last_day", "reason"],
-            Self::Access => &["person", "join", "leave", "limited", "until", "reason"],
-            Self::Help => &["person", "account", "verified", "reason"],
+            Self::Who => vec!["given_name", "family_name", "display_name", "type", "employee_number"],
+            Self::Work => vec!["department", "title", "site", "manager", "start_on", "end_on"],
+            Self::Extra => vec!["groups", "groups_until", "reason"],
+            Self::Leaver => {
+                let own = ["person", "when", "last_day"].into_iter();
+                own.chain(mail::names(RequestKind::Leaver)).chain(["reason"]).collect()
+            }
+            Self::Access => vec!["person", "join", "leave", "limited", "until", "reason"],
+            Self::Help => vec!["person", "account", "verified", "reason"],
+            Self::Fields(kind) => mail::names(kind).collect(),
         }
     }
 }
 
 fn step_of(kind: RequestKind, word: &str) -> Result<Step, Error> {
-    Step::of(kind).iter().copied().find(|step| step.word() == word).ok_or_else(Error::not_found)
+    Step::of(kind).into_iter().find(|step| step.word() == word).ok_or_else(Error::not_found)
 }
+
+/// The kinds about mailboxes and lists: shown only where there is an Exchange organisation.
+const MAIL: &[RequestKind] = &[
+    RequestKind::SharedMailbox,
+    RequestKind::MailboxAccess,
+    RequestKind::MailboxChange,
+    RequestKind::MailingList,
+    RequestKind::ListChange,
+];
 
 /// The operation that asking for that kind is.
 fn operation(kind: RequestKind) -> Operation {
@@ -89,7 +106,7 @@ fn operation(kind: RequestKind) -> Operation {
         RequestKind::Leaver => Operation::AskLeaver,
         RequestKind::PasswordReset => Operation::AskPasswordReset,
         RequestKind::Unlock => Operation::AskUnlock,
-        RequestKind::Access | RequestKind::Expiry => Operation::AskAccess,
+        _ => Operation::AskAccess,
     }
 }
 
@@ -109,6 +126,17 @@ fn card(me: &SignedIn, kind: RequestKind) -> Option<KindCard> {
             ("key-round", "Reset a password", "A new one, shown once, to be changed at the next sign-in.")
         }
         RequestKind::Unlock => ("lock-open", "Unlock an account", "The lock is taken off; the password stays."),
+        RequestKind::SharedMailbox => {
+            ("inbox", "A new mailbox", "Shared by a team, of a room or of equipment, with who may use it.")
+        }
+        RequestKind::MailboxAccess => {
+            ("mail", "Access to a mailbox", "Open it, send as it, see its calendar; also until a day.")
+        }
+        RequestKind::MailboxChange => {
+            ("settings", "Change a mailbox", "Addresses, forwarding, answer while away, size, archive; or take it away.")
+        }
+        RequestKind::MailingList => ("send", "A new list", "Distribution, security or dynamic, with owners and moderation."),
+        RequestKind::ListChange => ("users", "Change a list", "Members in bulk, owners, who may send; or delete it."),
         RequestKind::Expiry => return None,
     };
     me.may(operation(kind)).then(|| KindCard {
@@ -123,11 +151,13 @@ fn card(me: &SignedIn, kind: RequestKind) -> Option<KindCard> {
 pub async fn chooser(State(state): State<AppState>, me: SignedIn) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let drafts = draft::of(&mut conn, me.viewer().person).await?;
+    let with_mail = mail::is_here(&mut conn).await?;
     let cards = |kinds: &[RequestKind]| kinds.iter().filter_map(|kind| card(&me, *kind)).collect::<Vec<_>>();
     let groups = vec![
         ("People".to_owned(), cards(&[RequestKind::Joiner, RequestKind::Leaver])),
         ("Access".to_owned(), cards(&[RequestKind::Access])),
         ("Accounts".to_owned(), cards(&[RequestKind::PasswordReset, RequestKind::Unlock])),
+        ("Mailboxes and lists".to_owned(), if with_mail { cards(MAIL) } else { Vec::new() }),
     ];
     let page = NewRequestPage {
         shell: me.shell(&state, &mut conn, "New request", Nav::Requests).await?,
@@ -138,7 +168,7 @@ pub async fn chooser(State(state): State<AppState>, me: SignedIn) -> Result<Resp
 }
 
 fn draft_row(me: &SignedIn, draft: &Draft) -> DraftRow {
-    let name = [draft.raw.first("given_name"), draft.raw.first("family_name"), draft.raw.first("person")];
+    let name = ["given_name", "family_name", "person", "name", "mailbox", "list"].map(|field| draft.raw.first(field));
     let name = name.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ");
     let kind = words::kind(draft.kind.as_str());
     DraftRow {
@@ -174,7 +204,7 @@ pub async fn start(
     let kind = kind_of(&kind)?;
     may_ask(&me, kind)?;
     let mut conn = state.pool.acquire().await?;
-    let mut raw = Raw::from_pairs(query.into_iter().filter(|(name, _)| ["person", "join"].contains(&name.as_str())));
+    let mut raw = Raw::from_pairs(query.into_iter().filter(|(name, _)| ["person", "join", "mailbox", "list", "type"].contains(&name.as_str())));
     if let Ok(person) = raw.first("person").parse::<PersonId>()
         && let Some(line) = super::lookup::person(&mut conn, person).await?
     {
@@ -335,8 +365,8 @@ pub async fn change(
     permit::<op::Change>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     let kind = kind_of(&request.kind)?;
     let mut raw =
-        Raw::from_json(&request.answers["answers"]).map_err(|_| Error::broken("answers of a request are no object"))?;
-    for name in ["manager", "person"] {
+        Raw::from_json(&mail::typed(&request.answers["answers"])).map_err(|_| Error::broken("answers of a request are no object"))?;
+    for name in ["manager", "person", "owner", "delegate", "forward_to", "lists_to"] {
         if let Ok(id) = raw.first(name).parse::<PersonId>()
             && let Some(line) = super::lookup::person(&mut conn, id).await?
         {
@@ -363,6 +393,7 @@ pub fn asked(kind: RequestKind, typed: &Raw) -> Raw {
         let key = picked(typed.first(name)).to_owned();
         raw.set(name, vec![key]);
     }
+    mail::asked(kind, &mut raw);
     match kind {
         RequestKind::Access => {
             let join = raw.0.remove("join").unwrap_or_default();

@@ -7,7 +7,7 @@
 use askama::Template;
 
 use super::forms::{
-    AreaField, Choice, DateField, FormErrors, PickerField, PickerOption, RadioField, SelectField, TextField,
+    AnyField, AreaField, Choice, DateField, FormErrors, PickerField, PickerOption, RadioField, SelectField, TextField,
 };
 use super::parts::{Facts, Tone, When};
 use super::plan::PlanView;
@@ -280,6 +280,8 @@ pub struct LeaverPage {
     pub last_day: [String; 3],
     /// As typed.
     pub reason: String,
+    /// What becomes of their mail; empty where there is no Exchange organisation.
+    pub mail: Vec<FieldGroup>,
 }
 
 impl LeaverPage {
@@ -307,6 +309,31 @@ impl LeaverPage {
     fn reason_field(&self) -> AreaField {
         AreaField::new("reason", "Anything the desk should know?").value(&self.reason).optional().error(&self.errors)
     }
+}
+
+/// Fields of a form that belong together; with a title they are folded away until something in them is filled in or wrong.
+#[derive(Clone, Debug, Default)]
+pub struct FieldGroup {
+    pub title: String,
+    pub open: bool,
+    pub fields: Vec<AnyField>,
+}
+
+/// A form whose questions stand in a table: those about mailboxes and lists.
+#[derive(Template)]
+#[template(path = "draft/fields.html")]
+pub struct FieldsPage {
+    /// Surroundings.
+    pub shell: Shell,
+    /// The draft.
+    pub frame: DraftFrame,
+    /// Problems.
+    pub errors: FormErrors,
+    /// The heading.
+    pub question: &'static str,
+    /// A sentence below it.
+    pub lead: &'static str,
+    pub groups: Vec<FieldGroup>,
 }
 
 /// Access for somebody, one page. Fields `person`, `join` (several), `leave` (several), `limited` (`no`, `yes`),

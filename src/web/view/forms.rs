@@ -360,8 +360,35 @@ pub struct PickerField {
     pub source: &'static str,
     /// Suggestions without a script: the viewer's team, the likely ones.
     pub suggestions: Vec<PickerOption>,
+    /// How to answer, in the empty field.
+    pub placeholder: &'static str,
 }
 embeddable!(PickerField);
+
+/// Any field, where a form's questions stand in a table.
+#[derive(Clone, Debug)]
+pub enum AnyField {
+    Text(TextField),
+    Area(AreaField),
+    Radio(RadioField),
+    Check(CheckField),
+    Date(DateField),
+    Picker(PickerField),
+}
+
+impl Display for AnyField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(field) => field.fmt(f),
+            Self::Area(field) => field.fmt(f),
+            Self::Radio(field) => field.fmt(f),
+            Self::Check(field) => field.fmt(f),
+            Self::Date(field) => field.fmt(f),
+            Self::Picker(field) => field.fmt(f),
+        }
+    }
+}
+impl askama::filters::HtmlSafe for AnyField {}
 
 /// One suggestion of a picker.
 #[derive(Clone, Debug)]
@@ -387,7 +414,13 @@ impl PickerOption {
 impl PickerField {
     /// A picker of persons.
     pub fn person(name: &str, label: &str) -> Self {
-        Self { common: Common::new(name, label), source: "/search/people", ..Self::default() }
+        let placeholder = "Name, user name or number";
+        Self { common: Common::new(name, label), source: "/search/people", placeholder, ..Self::default() }
+    }
+    /// A picker of mailboxes or of lists.
+    pub fn mail(name: &str, label: &str, lists: bool) -> Self {
+        let source = if lists { "/search/lists" } else { "/search/mailboxes" };
+        Self { common: Common::new(name, label), source, placeholder: "Name or address", ..Self::default() }
     }
     /// What was typed or chosen.
     #[must_use]

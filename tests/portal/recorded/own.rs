@@ -107,13 +107,15 @@ pub async fn commands(walk: &mut Walk) {
     walk.noted("command: a target system", async {
         let mut tx = pool.begin().await.unwrap();
         let key = SystemKey("ad:other".to_owned());
-        catalog::target_system(&mut tx, now, &command(), &key, ("Other", true)).await.unwrap();
+        catalog::target_system(&mut tx, now, &command(), &key, ("Other", true), &catalog::SystemFacts::default()).await.unwrap();
         tx.commit().await.unwrap();
     })
     .await;
     let mut entitlement = NewEntitlement {
         system: SystemKey("ad:other".to_owned()),
+        held: catalog::Held::GroupMembership,
         native_id: Uuid::now_v7(),
+        right: String::new(),
         name: "Archive".to_owned(),
         description: String::new(),
         owner: None,

@@ -233,6 +233,7 @@ fn one(kind: &str) -> DraftFrame {
 
 fn leaver() -> Vec<Sample> {
     let leaver = |errors: FormErrors, may_be_immediate| LeaverPage {
+        mail: Vec::new(),
         shell: manager().page("Someone leaves", Nav::Requests),
         frame: DraftFrame {
             notes: vec![PolicyNote {

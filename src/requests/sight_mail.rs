@@ -1,0 +1,225 @@
+//! What parsing and planning need to know of Exchange: who and what was typed, which addresses are taken, what somebody holds.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::sight;
+use crate::catalog::{self, TargetSystem};
+use crate::ids::{EntitlementId, PersonId, RequestId};
+use crate::mirror::mail;
+use crate::plan::field::Raw;
+use crate::plan::mail::{MOST, whole_address};
+use crate::plan::{Answers, Known, ListSight, MailSight, RequestKind, Sight};
+use crate::target::Kind;
+
+/// Fields that name a mailbox or a list, or several.
+const OBJECTS: [&str; 13] = [
+    "mailbox", "list", "full_access", "send_as", "owners", "members", "moderators", "senders", "add", "remove", "owner",
+    "forward_to", "person",
+];
+
+/// The Exchange organisations that are managed here.
+///
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn organisations(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
+    let mut systems = catalog::target_systems(conn).await?;
+    systems.retain(|system| system.key.family() == "exchange");
+    Ok(systems)
+}
+
+/// Looks up whatever the answers name.
+///
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn known(
+    conn: &mut PgConnection,
+    known: &mut Known,
+    (kind, raw): (RequestKind, &Raw),
+    own: Option<RequestId>,
+) -> Result<(), sqlx::Error> {
+    known.exchange = organisations(conn).await?;
+    for field in OBJECTS {
+        for typed in raw.lines(field).into_iter().take(MOST) {
+            let somebody = sight::somebody(conn, known, typed).await?;
+            if kind.needs_exchange()
+                && !(somebody || known.objects.contains_key(typed))
+                && let Some(object) = mail::by_typed(conn, typed).await?
+            {
+                known.objects.insert(typed.to_owned(), object);
+            }
+        }
+    }
+    let people: Vec<PersonId> = known.people.values().map(|person| person.id).collect();
+    for person in people {
+        if !known.mailboxes.contains_key(&person) {
+            known.mailboxes.insert(person, mail::of_person(conn, person).await?);
+        }
+    }
+    let named: Vec<Uuid> = ["mailbox", "list"]
+        .into_iter()
+        .filter_map(|field| known.objects.get(raw.first(field)))
+        .map(|object| object.recipient.id)
+        .collect();
+    for id in &named {
+        known.members.insert(*id, mail::members_of(conn, *id).await?);
+    }
+    known.owners = owners(conn, &named).await?;
+    known.addresses_taken = taken(conn, &known.exchange, raw, own).await?;
+    Ok(())
+}
+
+/// Who owns mailboxes and lists, as the catalogue says.
+async fn owners(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<Uuid, PersonId>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select distinct on (native_id) native_id, owner as "owner!: PersonId" from entitlement
+            where native_id = any ($1) and owner is not null order by native_id, created_at"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.native_id, row.owner)).collect())
+}
+
+/// Which of the addresses that were typed are taken, and by what.
+async fn taken(
+    conn: &mut PgConnection,
+    organisations: &[TargetSystem],
+    raw: &Raw,
+    own: Option<RequestId>,
+) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let chosen = organisations.iter().find(|system| system.key.0 == raw.first("system")).or(organisations.first());
+    let domain = chosen.and_then(|system| system.facts.mail_domain.as_deref());
+    let typed = raw.lines("address").into_iter().chain(raw.lines("add_addresses"));
+    let wanted: Vec<(String, String)> =
+        typed.map(|typed| ("mail".to_owned(), whole_address(typed, domain))).collect();
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let directory = sqlx::query_scalar!("select key from target_system where family = 'ad' order by created_at, key limit 1")
+        .fetch_optional(&mut *conn)
+        .await?
+        .unwrap_or_default();
+    let mut taken = BTreeMap::new();
+    for (_, address) in sight::look_up(conn, &directory, &wanted, own).await? {
+        let holder = sqlx::query_scalar!(
+            r#"select name as "name!" from (
+                   select display_name as name from mailbox where addresses @> array[$1::text] and gone_at is null
+                   union all
+                   select display_name from mailing_list where addresses @> array[$1::text] and gone_at is null
+                   union all
+                   select display_name from account where (lower(mail) = $1 or lower(upn) = $1) and gone_at is null) holder
+                limit 1"#,
+            address
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        taken.insert(address, holder.unwrap_or_else(|| "another request".to_owned()));
+    }
+    Ok(taken)
+}
+
+/// What a person holds in Exchange that is in the catalogue.
+///
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn held(
+    conn: &mut PgConnection,
+    person: PersonId,
+) -> Result<BTreeMap<EntitlementId, String>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with own as (select m.system, m.native_id from mailbox m
+                          join account a on a.native_id = m.directory_id
+                         where a.person = $1 and m.gone_at is null)
+           select e.id as "id: EntitlementId", e.name from own
+             join mail_right r on r.system = own.system and r.trustee_id = own.native_id
+             join entitlement e on e.system = r.system and e.native_id = r.object_id and e.kind = r.kind
+                and e.right_name = case when r.kind = 'folder_permission'
+                                        then r.right_name || '/' || coalesce(r.attributes ->> 'role', '') else r.right_name end
+           union
+           select e.id, e.name from own
+             join list_member l on l.system = own.system and l.member_id = own.native_id
+             join entitlement e on e.system = l.system and e.native_id = l.list_id and e.kind = 'list_membership'"#,
+        person.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| row.id.zip(row.name)).collect())
+}
+
+/// What planning sees of Exchange: what the answers name, and what the subject has and holds there.
+///
+/// # Errors
+/// Where the database does not answer.
+pub(super) async fn see(conn: &mut PgConnection, sight: &mut Sight<'_>, answers: &Answers) -> Result<(), sqlx::Error> {
+    if sight.exchange.is_empty() {
+        return Ok(());
+    }
+    let groups: Vec<Uuid> = sight.exchange.iter().filter_map(|system| system.facts.licence_group).collect();
+    let names = sqlx::query!("select native_id, name from directory_group where native_id = any ($1)", &groups)
+        .fetch_all(&mut *conn)
+        .await?;
+    sight.licence_groups = names.into_iter().map(|row| (row.native_id, row.name)).collect();
+    let named = match answers {
+        Answers::MailboxAccess(answers) => vec![answers.mailbox.id],
+        Answers::MailboxChange(answers) => vec![answers.mailbox.id],
+        Answers::ListChange(answers) => vec![answers.list.id],
+        _ => Vec::new(),
+    };
+    sight.objects = mail::by_ids(conn, &named).await?.into_iter().map(|object| (object.recipient.id, object)).collect();
+    if let (Some(person), Answers::Leaver(_) | Answers::Access(_) | Answers::MailboxAccess(_)) =
+        (answers.subject(), answers)
+    {
+        sight.mail = of_person(conn, person).await?;
+    }
+    Ok(())
+}
+
+async fn of_person(conn: &mut PgConnection, person: PersonId) -> Result<MailSight, sqlx::Error> {
+    let mailboxes = mail::of_person(conn, person).await?;
+    let own: Vec<Uuid> = mailboxes.iter().map(|mailbox| mailbox.recipient.id).collect();
+    let mut rights = Vec::new();
+    for right in mail::rights_of(conn, (&own, &[])).await? {
+        if own.contains(&right.object) {
+            continue;
+        }
+        let word = match right.kind {
+            Kind::FolderPermission => {
+                format!("{}/{}", right.right, right.state.get("role").as_text().unwrap_or_default())
+            }
+            _ => right.right.clone(),
+        };
+        let entitlement = sqlx::query_scalar!(
+            r#"select id as "id: EntitlementId" from entitlement
+                where system = $1 and native_id = $2 and kind = $3 and right_name = $4"#,
+            right.system.0,
+            right.object,
+            right.kind.as_str(),
+            word
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        rights.push((right, entitlement));
+    }
+    let mut lists = Vec::new();
+    for list in mail::lists_of(conn, (&own, &own)).await? {
+        let id = list.recipient.id;
+        let members = mail::members_of(conn, id).await?;
+        let owners = crate::plan::mail::ids_in(list.state.get("owners"));
+        let entitlement = sqlx::query_scalar!(
+            r#"select id as "id: EntitlementId" from entitlement where native_id = $1 and kind = 'list_membership'"#,
+            id
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        lists.push(ListSight {
+            member: own.iter().any(|own| members.contains(own)),
+            owner: own.iter().any(|own| owners.contains(&own.to_string())),
+            list,
+            entitlement,
+        });
+    }
+    Ok(MailSight { mailboxes, rights, lists })
+}

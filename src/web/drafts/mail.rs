@@ -1,0 +1,506 @@
+//! The forms about mailboxes and lists: their questions in one table each, their answers as the domain reads them.
+
+use serde_json::Value as Json;
+use sqlx::PgConnection;
+
+use super::forms::{Form, boxes};
+use crate::mirror::mail;
+use crate::plan::RequestKind;
+use crate::plan::field::Raw;
+use crate::plan::mail::CALENDAR_ROLES;
+use crate::web::Error;
+use crate::web::view::draft::FieldGroup;
+use crate::web::view::forms::{
+    AnyField, AreaField, CheckField, Choice, DateField, FormErrors, PickerField, PickerOption, RadioField, TextField,
+    picked,
+};
+
+/// How a question is answered.
+enum By {
+    Line,
+    Number,
+    Lines,
+    Text,
+    /// Value, words, hint.
+    One(&'static [(&'static str, &'static str, &'static str)]),
+    Many(&'static [(&'static str, &'static str, &'static str)]),
+    /// A role on the calendar.
+    Role,
+    Day,
+    Person,
+    Mailbox,
+    List,
+    /// Several people, mailboxes or lists.
+    Recipients,
+    /// The organisation; asked only where there are several.
+    Organisation,
+}
+
+/// One question.
+struct Question {
+    name: &'static str,
+    label: &'static str,
+    hint: &'static str,
+    by: By,
+    optional: bool,
+}
+
+/// Questions under a heading; without one they are always there.
+struct Part {
+    title: &'static str,
+    questions: &'static [Question],
+}
+
+const fn ask(name: &'static str, label: &'static str, hint: &'static str, by: By) -> Question {
+    Question { name, label, hint, by, optional: false }
+}
+
+const fn may(name: &'static str, label: &'static str, hint: &'static str, by: By) -> Question {
+    Question { name, label, hint, by, optional: true }
+}
+
+const SEVERAL: &str = "One a line: a user name, an employee number or an address";
+const AS_IS: (&str, &str, &str) = ("", "As it is", "");
+const YES_NO: By = By::One(&[AS_IS, ("yes", "Yes", ""), ("no", "No", "")]);
+const REASON: Question = may("reason", "Anything the desk should know?", "", By::Text);
+const ORGANISATION: Question = ask("system", "Where?", "", By::Organisation);
+
+const SHARED: &[Part] = &[
+    Part {
+        title: "",
+        questions: &[
+            ORGANISATION,
+            ask("type", "What is it?", "", By::One(&[
+                ("shared", "A shared mailbox", "Several people read and answer it, under its own address."),
+                ("room", "A room", "It is invited to meetings and answers by itself."),
+                ("equipment", "Equipment", "A car, a projector: booked as a room is."),
+            ])),
+            ask("name", "Name", "As people see it in the address list", By::Line),
+            ask("address", "Address", "What stands before the @ is enough", By::Line),
+            ask("owner", "Who answers for it?", "Decides who may use it from then on", By::Person),
+            may("full_access", "Who opens it?", SEVERAL, By::Recipients),
+            may("send_as", "Who sends as it?", SEVERAL, By::Recipients),
+        ],
+    },
+    Part {
+        title: "Booking, for rooms and equipment",
+        questions: &[
+            may("accepts", "Invitations", "", By::One(&[
+                ("yes", "Accepted by itself where it is free", ""),
+                ("no", "Only noted as tentative", ""),
+            ])),
+            may("capacity", "Places", "How many people the room holds", By::Number),
+            may("window_days", "Days ahead that it can be booked", "", By::Number),
+        ],
+    },
+    Part { title: "", questions: &[REASON] },
+];
+
+const ACCESS: &[Part] = &[Part {
+    title: "",
+    questions: &[
+        ask("person", "Who gets access?", "", By::Person),
+        ask("mailbox", "To which mailbox?", "", By::Mailbox),
+        may("rights", "What may they do?", "", By::Many(&[
+            ("full_access", "Open it and read everything (full access)", ""),
+            ("send_as", "Send as it", "Messages show the mailbox alone as the sender."),
+            ("send_on_behalf", "Send on behalf of it", "Messages show both names."),
+        ])),
+        may("calendar", "On its calendar", "", By::Role),
+        may("automapping", "Outlook", "With full access", By::One(&[
+            ("yes", "Opens the mailbox by itself", ""),
+            ("no", "Does not; they add it themselves", ""),
+        ])),
+        may("until", "Until", "The last day; empty: until it is taken away", By::Day),
+        may("owner", "Who answers for the mailbox?", "Only where nobody is known to", By::Person),
+        REASON,
+    ],
+}];
+
+const CHANGE: &[Part] = &[
+    Part {
+        title: "",
+        questions: &[
+            ask("mailbox", "Which mailbox?", "What you leave empty below stays as it is", By::Mailbox),
+            may("owner", "Who answers for it?", "Only where nobody is known to", By::Person),
+        ],
+    },
+    Part {
+        title: "Name and addresses",
+        questions: &[
+            may("name", "Name", "", By::Line),
+            may("address", "Primary address", "The one before it stays as a further one", By::Line),
+            may("add_addresses", "Further addresses to add", "One a line", By::Lines),
+            may("remove_addresses", "Addresses to remove", "One a line", By::Lines),
+            may("hidden", "Hidden from address lists", "", YES_NO),
+        ],
+    },
+    Part {
+        title: "Forwarding",
+        questions: &[
+            may("forward", "Messages", "", By::One(&[
+                AS_IS,
+                ("yes", "Are also sent on", ""),
+                ("no", "Are not sent on any more", ""),
+            ])),
+            may("forward_to", "To", "Somebody here, or an address outside", By::Mailbox),
+            may("forward_until", "Until", "The last day; empty: until it is changed", By::Day),
+        ],
+    },
+    Part {
+        title: "Answer while away",
+        questions: &[
+            may("auto_reply", "An answer", "", By::One(&[AS_IS, ("yes", "Is sent", ""), ("no", "Is not sent", "")])),
+            may("auto_reply_text", "What it says", "", By::Text),
+            may("auto_reply_from", "From", "", By::Day),
+            may("auto_reply_until", "Until", "The last day; empty: until it is switched off", By::Day),
+        ],
+    },
+    Part {
+        title: "Type, size, archive, legal hold",
+        questions: &[
+            may("type", "It becomes", "", By::One(&[
+                AS_IS,
+                ("user", "a person’s mailbox", ""),
+                ("shared", "a shared mailbox", ""),
+                ("room", "a room", ""),
+                ("equipment", "equipment", ""),
+            ])),
+            may("quota_gb", "Size in gigabytes", "0: as the database has it", By::Number),
+            may("archive", "Archive", "", YES_NO),
+            may("hold", "Legal hold", "Nothing is deleted for good while it lasts", YES_NO),
+            may("hold_days", "Days that the hold keeps", "Empty: until it is lifted", By::Number),
+        ],
+    },
+    Part {
+        title: "Take it away",
+        questions: &[may("remove", "The mailbox", "", By::Many(&[(
+            "yes",
+            "Is taken away",
+            "Not while it is on legal hold. A person’s account stays.",
+        )]))],
+    },
+    Part { title: "", questions: &[REASON] },
+];
+
+const LIST: &[Part] = &[
+    Part {
+        title: "",
+        questions: &[
+            ORGANISATION,
+            ask("type", "What is it?", "", By::One(&[
+                ("distribution", "A distribution list", "Messages go to everybody on it."),
+                ("security", "A mail-enabled security group", "It can also be given access to things."),
+                ("dynamic", "A dynamic list", "Everybody with a mailbox in certain departments, at any time."),
+            ])),
+            ask("name", "Name", "As people see it in the address list", By::Line),
+            ask("address", "Address", "What stands before the @ is enough", By::Line),
+            may("description", "What is it for?", "", By::Line),
+            ask("owner", "Who answers for it?", "Decides who may join", By::Person),
+            may("members", "Who is on it?", SEVERAL, By::Recipients),
+            may("departments", "Departments", "For a dynamic list; one a line", By::Lines),
+        ],
+    },
+    Part {
+        title: "Who may send, moderation, further owners",
+        questions: &[
+            may("internal_only", "Messages from outside", "", By::One(&[
+                ("yes", "Are refused", ""),
+                ("no", "Are taken", ""),
+            ])),
+            may("senders", "Only these may send", SEVERAL, By::Recipients),
+            may("moderated", "Messages", "", By::One(&[
+                ("no", "Go out at once", ""),
+                ("yes", "Wait until somebody has looked at them", ""),
+            ])),
+            may("moderators", "Who looks at them?", SEVERAL, By::Recipients),
+            may("owners", "Who else may change it in Outlook?", SEVERAL, By::Recipients),
+            may("hidden", "Address list", "", By::Many(&[("yes", "Hidden from address lists", "")])),
+        ],
+    },
+    Part { title: "", questions: &[REASON] },
+];
+
+const LIST_CHANGE: &[Part] = &[
+    Part {
+        title: "",
+        questions: &[
+            ask("list", "Which list?", "What you leave empty below stays as it is", By::List),
+            may("add", "Who joins?", SEVERAL, By::Recipients),
+            may("remove", "Who leaves it?", SEVERAL, By::Recipients),
+        ],
+    },
+    Part {
+        title: "Hand it over, name",
+        questions: &[
+            may("owner", "Who answers for it from now on?", "They own it in Outlook as well", By::Person),
+            may("owners", "Who may change it in Outlook", "Everybody who may from then on. One a line", By::Recipients),
+            may("name", "Name", "", By::Line),
+            may("hidden", "Hidden from address lists", "", YES_NO),
+        ],
+    },
+    Part {
+        title: "Who may send, moderation",
+        questions: &[
+            may("internal_only", "Messages from outside are refused", "", YES_NO),
+            may("restricted", "Who may send", "", By::One(&[
+                AS_IS,
+                ("yes", "Only those named below", ""),
+                ("no", "Everybody", ""),
+            ])),
+            may("senders", "These", SEVERAL, By::Recipients),
+            may("moderated", "Messages", "", By::One(&[
+                AS_IS,
+                ("yes", "Wait until somebody has looked at them", ""),
+                ("no", "Go out at once", ""),
+            ])),
+            may("moderators", "Who looks at them?", SEVERAL, By::Recipients),
+        ],
+    },
+    Part {
+        title: "Delete it",
+        questions: &[may("delete", "The list", "", By::Many(&[("yes", "Is deleted, with its address", "")]))],
+    },
+    Part { title: "", questions: &[REASON] },
+];
+
+/// What becomes of a leaver's mail; a part of the leaver's form where there is an Exchange organisation.
+const LEAVER: &[Part] = &[Part {
+    title: "",
+    questions: &[
+        may("mailbox", "Their mailbox", "", By::One(&[
+            ("convert", "Stays as a shared mailbox", "Hidden from address lists; nobody signs in to it."),
+            ("keep", "Stays as it is", "Where it is on legal hold, or somebody else sees to it."),
+        ])),
+        may("delegate", "Who opens it from then on?", "", By::Person),
+        may("forward_to", "Who gets what is still sent to it?", "", By::Person),
+        may("forward_until", "Forwarded until", "The last day; empty: until it is changed", By::Day),
+        may("auto_reply", "What should whoever writes get as an answer?", "", By::Text),
+        may("lists_to", "Who takes over the lists that they own?", "", By::Person),
+    ],
+}];
+
+fn parts(kind: RequestKind) -> &'static [Part] {
+    match kind {
+        RequestKind::SharedMailbox => SHARED,
+        RequestKind::MailboxAccess => ACCESS,
+        RequestKind::MailboxChange => CHANGE,
+        RequestKind::MailingList => LIST,
+        RequestKind::ListChange => LIST_CHANGE,
+        RequestKind::Leaver => LEAVER,
+        _ => &[],
+    }
+}
+
+fn questions(kind: RequestKind) -> impl Iterator<Item = &'static Question> {
+    parts(kind).iter().flat_map(|part| part.questions)
+}
+
+/// The names of a kind's questions.
+pub fn names(kind: RequestKind) -> impl Iterator<Item = &'static str> {
+    questions(kind).map(|question| question.name)
+}
+
+/// Whether there is an Exchange organisation here.
+pub async fn is_here(conn: &mut PgConnection) -> Result<bool, Error> {
+    Ok(crate::catalog::target_systems(conn).await?.iter().any(|system| system.key.family() == "exchange"))
+}
+
+/// Heading and sentence of a kind's form.
+pub fn heading(kind: RequestKind) -> (&'static str, &'static str) {
+    match kind {
+        RequestKind::SharedMailbox => {
+            ("A new mailbox", "Shared by a team, or of a room or a piece of equipment. Who may use it is decided by who answers for it.")
+        }
+        RequestKind::MailboxAccess => ("Access to a mailbox", "Whoever answers for the mailbox decides each right by itself."),
+        RequestKind::MailboxChange => ("Change a mailbox", "Open what you want to change; the rest stays as it is."),
+        RequestKind::MailingList => ("A new list", "With who is on it, who may send to it and who answers for it."),
+        _ => ("Change a list", "Members in bulk, owners, moderation; or delete it."),
+    }
+}
+
+/// What the answer is called where answers are listed.
+pub fn term(kind: RequestKind, name: &str) -> Option<&'static str> {
+    questions(kind).find(|question| question.name == name).map(|question| question.label)
+}
+
+/// An answer as it is shown where answers are listed; None: as it was typed.
+pub fn shown(kind: RequestKind, name: &str, raw: &Raw) -> Option<Vec<String>> {
+    let question = questions(kind).find(|question| question.name == name)?;
+    let words = |choices: &'static [(&str, &str, &str)]| {
+        let typed = raw.all(name);
+        choices.iter().filter(|(value, ..)| typed.contains(value)).map(|(_, words, _)| (*words).to_owned()).collect()
+    };
+    match question.by {
+        By::One(choices) | By::Many(choices) => Some(words(choices)),
+        By::Recipients | By::Lines => Some(raw.lines(name).into_iter().map(str::to_owned).collect()),
+        By::Day => {
+            let day = raw.day(name).parse().ok();
+            Some(day.map(crate::web::view::parts::long_day).into_iter().collect())
+        }
+        _ => None,
+    }
+}
+
+/// The fields, filled in with what was typed.
+pub async fn groups(conn: &mut PgConnection, form: &Form, errors: &FormErrors) -> Result<Vec<FieldGroup>, Error> {
+    let systems = crate::catalog::target_systems(conn).await?;
+    let organisations: Vec<Choice> = systems
+        .iter()
+        .filter(|system| system.key.family() == "exchange")
+        .map(|system| Choice::new(system.key.0.as_str(), system.name.as_str()))
+        .collect();
+    let mut groups = Vec::new();
+    for part in parts(form.kind) {
+        let answered = |question: &Question| {
+            form.raw.all(question.name).iter().any(|value| !value.is_empty())
+                || !form.raw.day(question.name).is_empty()
+                || errors.of(question.name).is_some()
+        };
+        let mut group = FieldGroup { title: part.title.to_owned(), ..FieldGroup::default() };
+        group.open = part.questions.iter().any(answered);
+        for question in part.questions {
+            if matches!(question.by, By::Organisation) && organisations.len() < 2 {
+                continue;
+            }
+            group.fields.push(field(question, form, errors, &organisations));
+        }
+        groups.push(group);
+    }
+    Ok(groups)
+}
+
+macro_rules! finished {
+    ($question:ident, $errors:ident, $kind:ident, $field:expr) => {{
+        let field = $field.hint($question.hint).error($errors);
+        AnyField::$kind(if $question.optional { field.optional() } else { field })
+    }};
+}
+
+fn field(question: &Question, form: &Form, errors: &FormErrors, organisations: &[Choice]) -> AnyField {
+    let (name, label) = (question.name, question.label);
+    let typed = form.raw.first(name).to_owned();
+    let choices = |choices: &[(&str, &str, &str)]| {
+        let given = form.raw.all(name);
+        let made = choices.iter().enumerate().map(|(index, (value, words, hint))| {
+            let mut choice = Choice::new(*value, *words).hint(*hint);
+            choice.chosen = if given.is_empty() { index == 0 && !matches!(question.by, By::Many(_)) } else { given.contains(value) };
+            choice
+        });
+        made.collect::<Vec<Choice>>()
+    };
+    match question.by {
+        By::Line => finished!(question, errors, Text, TextField::new(name, label).value(typed)),
+        By::Number => {
+            let mut text = TextField::new(name, label).value(typed).width("short");
+            text.input_mode = "numeric";
+            finished!(question, errors, Text, text)
+        }
+        By::Lines | By::Recipients => {
+            let lines = form.raw.lines(name).join("\n");
+            let mut area = AreaField::new(name, label).value(lines);
+            area.max = 40_000;
+            finished!(question, errors, Area, area)
+        }
+        By::Text => finished!(question, errors, Area, AreaField::new(name, label).value(typed)),
+        By::One(given) => finished!(question, errors, Radio, RadioField::new(name, label, choices(given))),
+        By::Many(given) => finished!(question, errors, Check, CheckField::new(name, label, choices(given))),
+        By::Role => {
+            let roles = CALENDAR_ROLES.iter().map(|(role, means)| Choice::new(*role, *role).hint(*means));
+            let all = std::iter::once(Choice::new("", "Nothing")).chain(roles).map(|choice| choice.chosen_if(&typed));
+            finished!(question, errors, Radio, RadioField::new(name, label, all.collect()))
+        }
+        By::Day => {
+            let [day, month, year] = boxes(&form.raw, name);
+            finished!(question, errors, Date, DateField::new(name, label).typed(day, month, year))
+        }
+        By::Person => finished!(question, errors, Picker, PickerField::person(name, label).value(typed)),
+        By::Mailbox => finished!(question, errors, Picker, PickerField::mail(name, label, false).value(typed)),
+        By::List => finished!(question, errors, Picker, PickerField::mail(name, label, true).value(typed)),
+        By::Organisation => {
+            let radio = RadioField::new(name, label, organisations.to_vec()).value(&typed);
+            finished!(question, errors, Radio, radio)
+        }
+    }
+}
+
+/// Pickers' texts reduced to their keys, lists of recipients taken apart.
+pub fn asked(kind: RequestKind, raw: &mut Raw) {
+    for question in questions(kind) {
+        match question.by {
+            By::Person | By::Mailbox | By::List => {
+                let key = picked(raw.first(question.name)).to_owned();
+                raw.set(question.name, vec![key]);
+            }
+            By::Recipients => {
+                let keys = raw.lines(question.name).into_iter().map(|line| picked(line).to_owned()).collect();
+                raw.set(question.name, keys);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A request's answers as they would be typed: recipients by address, people by id, yes and no in words.
+pub fn typed(answers: &Json) -> Json {
+    let Json::Object(fields) = answers else { return answers.clone() };
+    let mut typed = serde_json::Map::new();
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("holder", _) => {}
+            ("litigation_hold", Json::Bool(held)) => drop(typed.insert("hold".to_owned(), word(*held))),
+            ("moderators", Json::Array(some)) => {
+                typed.insert("moderated".to_owned(), word(!some.is_empty()));
+                typed.insert(name.clone(), key(value));
+            }
+            ("rights", Json::Array(rights)) => {
+                let (roles, plain): (Vec<_>, Vec<_>) =
+                    rights.iter().cloned().partition(|right| right.as_str().is_some_and(|text| text.contains('/')));
+                let role = roles.first().and_then(|role| role.as_str()?.split_once('/')).map(|(_, role)| role);
+                typed.insert("calendar".to_owned(), Json::from(role.unwrap_or_default()));
+                typed.insert(name.clone(), Json::Array(plain));
+            }
+            ("forward", forward) => {
+                typed.insert(name.clone(), Json::from(if forward == "nowhere" { "no" } else { "yes" }));
+                let to = forward.get("to").map(key).or_else(|| forward.get("outside").cloned());
+                typed.extend(to.map(|to| ("forward_to".to_owned(), to)));
+            }
+            ("auto_reply", Json::Object(reply)) => {
+                let off = reply.get("state").is_some_and(|state| state == "disabled");
+                typed.insert(name.clone(), Json::from(if off { "no" } else { "yes" }));
+                for part in ["text", "from", "until"] {
+                    typed.extend(reply.get(part).map(|value| (format!("auto_reply_{part}"), value.clone())));
+                }
+            }
+            (_, Json::Bool(value)) => drop(typed.insert(name.clone(), word(*value))),
+            _ => drop(typed.insert(name.clone(), key(value))),
+        }
+    }
+    Json::Object(typed)
+}
+
+fn word(value: bool) -> Json {
+    Json::from(if value { "yes" } else { "no" })
+}
+
+/// A recipient's address, a person's id; anything else as it is.
+fn key(value: &Json) -> Json {
+    match value {
+        Json::Object(object) => object.get("address").or_else(|| object.get("person")).cloned().unwrap_or(Json::Null),
+        Json::Array(values) => Json::Array(values.iter().map(key).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Mailboxes or lists found while typing.
+pub async fn options(conn: &mut PgConnection, text: &str, lists: bool) -> Result<Vec<PickerOption>, Error> {
+    let found = mail::search(conn, (text, Some(lists)), 12).await?;
+    Ok(found
+        .into_iter()
+        .map(|object| {
+            let recipient = object.recipient;
+            let what = crate::web::words::recipient(&recipient.kind);
+            PickerOption::person(&recipient.name, &recipient.address, what)
+        })
+        .collect())
+}
