@@ -12,8 +12,9 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::access::{Role, roles, sign_in, token};
-use crate::catalog::{Held, SystemFacts, 
-    self, Birthright, BirthrightRule, Condition, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
+use crate::catalog::{
+    self, Birthright, BirthrightRule, Condition, Held, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
+    SystemFacts,
 };
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};

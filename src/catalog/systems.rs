@@ -78,7 +78,11 @@ pub async fn target_system(
     let json = serde_json::to_value(facts).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let recorded = |name: &str, mode: &str, json: &serde_json::Value| {
         let plain = Facts::default().plain("name", name).plain("mode", mode);
-        if json.as_object().is_none_or(serde_json::Map::is_empty) { plain } else { plain.plain("facts", json.to_string()) }
+        if json.as_object().is_none_or(serde_json::Map::is_empty) {
+            plain
+        } else {
+            plain.plain("facts", json.to_string())
+        }
     };
     let before = known.map(|row| recorded(&row.name, &row.mode, &row.facts));
     let after = recorded(name, mode, &json);

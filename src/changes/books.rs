@@ -130,11 +130,7 @@ async fn offered(
 }
 
 /// What the catalogue has of an object for the kind of holding that the step is about.
-async fn on_object(
-    conn: &mut PgConnection,
-    leased: &Leased,
-    object: Uuid,
-) -> Result<Vec<EntitlementId>, sqlx::Error> {
+async fn on_object(conn: &mut PgConnection, leased: &Leased, object: Uuid) -> Result<Vec<EntitlementId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select id as "id: EntitlementId" from entitlement
             where system = $1 and native_id = $2

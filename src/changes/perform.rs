@@ -79,11 +79,8 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
     let unreadable = unreadable(connector, what);
     let before = connector.observe(&server, what).await?;
     let state = before.as_ref().map(|seen| &seen.state);
-    let difference = if what.kind.is_mirrored() {
-        leased.difference.clone()
-    } else {
-        leased.difference.from_seen(state)
-    };
+    let difference =
+        if what.kind.is_mirrored() { leased.difference.clone() } else { leased.difference.from_seen(state) };
     let standing = difference.standing(state, unreadable);
     // A new object that we find by its correlation is our own earlier attempt's: finished by ensuring again.
     let finish_own = leased.creates && before.is_some() && writes(leased, unreadable);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use uuid::Uuid;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::field::{FieldError, Raw, Reader};
 use super::{

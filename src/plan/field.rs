@@ -70,7 +70,11 @@ impl Raw {
     /// All values, of which each may be several: one a line, or with commas or semicolons between.
     pub fn lines(&self, name: &str) -> Vec<&str> {
         let values = self.0.get(name).into_iter().flatten();
-        values.flat_map(|value| value.split(['\n', '\r', ',', ';'])).map(str::trim).filter(|part| !part.is_empty()).collect()
+        values
+            .flat_map(|value| value.split(['\n', '\r', ',', ';']))
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect()
     }
 
     pub fn set(&mut self, name: &str, values: Vec<String>) {

@@ -96,7 +96,12 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     }
 }
 
-fn members(reader: &mut Reader<'_>, known: &Known, object: Option<&Object>, (add, remove): (&[Recipient], &[Recipient])) {
+fn members(
+    reader: &mut Reader<'_>,
+    known: &Known,
+    object: Option<&Object>,
+    (add, remove): (&[Recipient], &[Recipient]),
+) {
     let Some(list) = object.map(|object| &object.recipient) else { return };
     if list.kind == "dynamic" && !(add.is_empty() && remove.is_empty()) {
         reader.fail("add", "A dynamic list has no members of its own: its rule says who is on it");
@@ -175,8 +180,7 @@ fn member_step(
 ) -> PlannedStep {
     let name = mail::named(used, &[if joins { "add" } else { "remove" }, &member.name]);
     let ends = (Reference::Native(list.id), Reference::Native(member.id));
-    let presence =
-        if joins { (Presence::Absent, Presence::Present) } else { (Presence::Present, Presence::Absent) };
+    let presence = if joins { (Presence::Absent, Presence::Present) } else { (Presence::Present, Presence::Absent) };
     let grant = member.person.filter(|_| joins).map(|person| GrantEffect::GiveHere {
         offer: membership_offer(&list.name),
         owner: Some(answers.owner),

@@ -137,7 +137,10 @@ fn one(
             None
         }
         (None, None) => {
-            reader.fail(field, format!("Nobody is found as “{typed}”; use a user name, an employee number or an address"));
+            reader.fail(
+                field,
+                format!("Nobody is found as “{typed}”; use a user name, an employee number or an address"),
+            );
             None
         }
     }
@@ -150,7 +153,8 @@ pub fn owner(reader: &mut Reader<'_>, known: &Known, object: Option<&Recipient>)
         return match known.people.get(&typed) {
             Some(person) if person.state == "active" => Some(person.id),
             Some(person) => {
-                reader.fail("owner", format!("{} does not work here now; choose somebody who does", person.display_name));
+                reader
+                    .fail("owner", format!("{} does not work here now; choose somebody who does", person.display_name));
                 None
             }
             None => {
@@ -191,7 +195,13 @@ pub fn address(
     }
     let known_domain = system.and_then(|system| system.facts.mail_domain.as_deref());
     if known_domain.is_some_and(|known| known != domain) || !letters(domain) || !domain.contains('.') {
-        reader.fail(field, format!("{domain} is not a domain of this organisation{}", known_domain.map_or_else(String::new, |known| format!("; use {known}"))));
+        reader.fail(
+            field,
+            format!(
+                "{domain} is not a domain of this organisation{}",
+                known_domain.map_or_else(String::new, |known| format!("; use {known}"))
+            ),
+        );
         return None;
     }
     if let Some(holder) = known.addresses_taken.get(&address) {
@@ -287,7 +297,10 @@ pub fn id_list(recipients: &[Recipient]) -> Value {
 
 /// The object as last seen, or words for the field that named it.
 pub fn seen<'a>(sight: &'a Sight<'_>, id: Uuid, field: &str) -> Result<&'a Object, Vec<FieldError>> {
-    sight.objects.get(&id).ok_or_else(|| vec![FieldError::new(field, "It is not in Exchange any more; look it up again")])
+    sight
+        .objects
+        .get(&id)
+        .ok_or_else(|| vec![FieldError::new(field, "It is not in Exchange any more; look it up again")])
 }
 
 /// One item without an entitlement of its own.

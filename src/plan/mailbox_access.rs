@@ -118,10 +118,12 @@ fn item(
 ) -> Option<PlannedItem> {
     let mailbox = &answers.mailbox;
     let (word, role) = right.split_once('/').map_or((right, None), |(folder, role)| (folder, Some(role)));
-    let held = sight.mail.rights.iter().map(|(held, _)| held).find(|held| held.object == mailbox.id && held.right == word);
+    let held =
+        sight.mail.rights.iter().map(|(held, _)| held).find(|held| held.object == mailbox.id && held.right == word);
     let name = mail::named(used, &[word, &mailbox.name]);
     let ends = (Reference::Native(mailbox.id), Reference::Native(answers.holder.id), word);
-    let mut step = mail::permission((&mailbox.system, &mailbox.name), name, ends, (Presence::Absent, Presence::Present));
+    let mut step =
+        mail::permission((&mailbox.system, &mailbox.name), name, ends, (Presence::Absent, Presence::Present));
     match (role, held) {
         // Another role than the one that is held: that is what changes.
         (Some(role), Some(held)) => {

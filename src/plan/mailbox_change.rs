@@ -122,15 +122,19 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
         reader.fail("type", "Choose user, shared, room or equipment");
     }
     let forward = forward(&mut reader, known, object);
-    let forward_until = reader.day("forward_until", "Until").filter(|_| !matches!(forward, None | Some(Forward::Nowhere)));
+    let forward_until =
+        reader.day("forward_until", "Until").filter(|_| !matches!(forward, None | Some(Forward::Nowhere)));
     let (hidden, archive, litigation_hold) = (reader.choice("hidden"), reader.choice("archive"), reader.choice("hold"));
-    let hold_days = reader.number("hold_days", "Days of the hold", (1, 36_500)).filter(|_| litigation_hold == Some(true));
+    let hold_days =
+        reader.number("hold_days", "Days of the hold", (1, 36_500)).filter(|_| litigation_hold == Some(true));
     let quota_gb = reader.number("quota_gb", "Quota", (0, 1000));
     let auto_reply = auto_reply(&mut reader);
     let remove = raw.checked("remove");
     held(&mut reader, object, (remove, litigation_hold));
     let reason = reader.reason();
-    let (Some(object), Some(owner), true) = (object, owner, reader.errors.is_empty()) else { return Err(reader.errors) };
+    let (Some(object), Some(owner), true) = (object, owner, reader.errors.is_empty()) else {
+        return Err(reader.errors);
+    };
     let answers = Answers {
         mailbox: object.recipient.clone(),
         owner,
@@ -176,7 +180,8 @@ fn forward(reader: &mut Reader<'_>, known: &Known, object: Option<&Object>) -> O
     }
     let inside = known.objects.contains_key(&typed) || known.people.contains_key(&typed);
     if !inside && typed.contains('@') {
-        let fine = typed.len() <= 254 && !typed.chars().any(|letter| letter.is_whitespace() || "<>\"'();,".contains(letter));
+        let fine =
+            typed.len() <= 254 && !typed.chars().any(|letter| letter.is_whitespace() || "<>\"'();,".contains(letter));
         if !fine {
             reader.fail("forward_to", format!("“{typed}” is not an address"));
         }

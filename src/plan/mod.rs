@@ -414,7 +414,9 @@ impl PlannedStep {
         let step = Self::holding(name, entitlement, holder, (Presence::Absent, Presence::Present));
         let changes = match (entitlement.held, entitlement.right.split_once('/')) {
             (Held::FolderPermission, Some((_, role))) => vec![set("role", role)],
-            (Held::MailboxPermission, _) if entitlement.right == mail::FULL_ACCESS => vec![set(mail::AUTOMAPPING, true)],
+            (Held::MailboxPermission, _) if entitlement.right == mail::FULL_ACCESS => {
+                vec![set(mail::AUTOMAPPING, true)]
+            }
             _ => Vec::new(),
         };
         Self { difference: Difference { changes, ..step.difference }, ..step }
@@ -425,18 +427,11 @@ impl PlannedStep {
         Self::holding(name, entitlement, Reference::Native(holder), (Presence::Present, Presence::Absent))
     }
 
-    fn holding(
-        name: String,
-        entitlement: &Entitlement,
-        holder: Reference,
-        presence: (Presence, Presence),
-    ) -> Self {
+    fn holding(name: String, entitlement: &Entitlement, holder: Reference, presence: (Presence, Presence)) -> Self {
         let object = Reference::Native(entitlement.native_id);
         let on = (&entitlement.system, entitlement.name.as_str());
         match entitlement.held {
-            Held::GroupMembership => {
-                Self::membership(on.0, name, (entitlement.native_id, on.1), holder, presence)
-            }
+            Held::GroupMembership => Self::membership(on.0, name, (entitlement.native_id, on.1), holder, presence),
             Held::ListMembership => mail::membership(on, name, (object, holder), presence),
             Held::MailboxPermission => mail::permission(on, name, (object, holder, &entitlement.right), presence),
             Held::FolderPermission => {

@@ -16,8 +16,19 @@ use crate::target::Kind;
 
 /// Fields that name a mailbox or a list, or several.
 const OBJECTS: [&str; 13] = [
-    "mailbox", "list", "full_access", "send_as", "owners", "members", "moderators", "senders", "add", "remove", "owner",
-    "forward_to", "person",
+    "mailbox",
+    "list",
+    "full_access",
+    "send_as",
+    "owners",
+    "members",
+    "moderators",
+    "senders",
+    "add",
+    "remove",
+    "owner",
+    "forward_to",
+    "person",
 ];
 
 /// The Exchange organisations that are managed here.
@@ -93,15 +104,15 @@ async fn taken(
     let chosen = organisations.iter().find(|system| system.key.0 == raw.first("system")).or(organisations.first());
     let domain = chosen.and_then(|system| system.facts.mail_domain.as_deref());
     let typed = raw.lines("address").into_iter().chain(raw.lines("add_addresses"));
-    let wanted: Vec<(String, String)> =
-        typed.map(|typed| ("mail".to_owned(), whole_address(typed, domain))).collect();
+    let wanted: Vec<(String, String)> = typed.map(|typed| ("mail".to_owned(), whole_address(typed, domain))).collect();
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let directory = sqlx::query_scalar!("select key from target_system where family = 'ad' order by created_at, key limit 1")
-        .fetch_optional(&mut *conn)
-        .await?
-        .unwrap_or_default();
+    let directory =
+        sqlx::query_scalar!("select key from target_system where family = 'ad' order by created_at, key limit 1")
+            .fetch_optional(&mut *conn)
+            .await?
+            .unwrap_or_default();
     let mut taken = BTreeMap::new();
     for (_, address) in sight::look_up(conn, &directory, &wanted, own).await? {
         let holder = sqlx::query_scalar!(

@@ -333,7 +333,9 @@ async fn subject(
 pub(super) fn new_person(joiner: &joiner::Answers, plan: &Plan) -> NewPerson {
     let mut steps = plan.items.iter().flat_map(|item| &item.steps);
     let mail = steps.find_map(|step| {
-        step.difference.change("mail").or_else(|| step.difference.change("primaryAddress").filter(|_| step.name == joiner::MAILBOX))
+        step.difference
+            .change("mail")
+            .or_else(|| step.difference.change("primaryAddress").filter(|_| step.name == joiner::MAILBOX))
     });
     NewPerson {
         employee_number: joiner.employee_number.clone(),

@@ -16,10 +16,10 @@ use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
-use crate::target::SystemKey;
 use crate::access::{Object, op, permit, scope};
 use crate::catalog;
 use crate::mirror::look;
+use crate::target::SystemKey;
 
 #[derive(sqlx::FromRow)]
 struct Mail {

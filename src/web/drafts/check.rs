@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::forms::{Form, problems};
-use super::{mail, Step, asked, changed_request, gone};
+use super::{Step, asked, changed_request, gone, mail};
 use crate::access::Operation;
 use crate::catalog;
 use crate::ids::EntitlementId;
@@ -160,9 +160,10 @@ async fn answers(conn: &mut PgConnection, draft: &Draft) -> Result<Vec<AnswerGro
         for name in step.asks() {
             let value = answer(conn, draft, name).await?;
             if !value.is_empty() {
-                facts.push(
-                    value.iter().skip(1).fold(Fact::new(mail::term(draft.kind, name).unwrap_or_else(|| term(name)), value[0].clone()), |fact, more| fact.also(more)),
-                );
+                facts.push(value.iter().skip(1).fold(
+                    Fact::new(mail::term(draft.kind, name).unwrap_or_else(|| term(name)), value[0].clone()),
+                    |fact, more| fact.also(more),
+                ));
             }
         }
         let title = match step {

@@ -70,11 +70,16 @@ const SHARED: &[Part] = &[
         title: "",
         questions: &[
             ORGANISATION,
-            ask("type", "What is it?", "", By::One(&[
-                ("shared", "A shared mailbox", "Several people read and answer it, under its own address."),
-                ("room", "A room", "It is invited to meetings and answers by itself."),
-                ("equipment", "Equipment", "A car, a projector: booked as a room is."),
-            ])),
+            ask(
+                "type",
+                "What is it?",
+                "",
+                By::One(&[
+                    ("shared", "A shared mailbox", "Several people read and answer it, under its own address."),
+                    ("room", "A room", "It is invited to meetings and answers by itself."),
+                    ("equipment", "Equipment", "A car, a projector: booked as a room is."),
+                ]),
+            ),
             ask("name", "Name", "As people see it in the address list", By::Line),
             ask("address", "Address", "What stands before the @ is enough", By::Line),
             ask("owner", "Who answers for it?", "Decides who may use it from then on", By::Person),
@@ -85,10 +90,12 @@ const SHARED: &[Part] = &[
     Part {
         title: "Booking, for rooms and equipment",
         questions: &[
-            may("accepts", "Invitations", "", By::One(&[
-                ("yes", "Accepted by itself where it is free", ""),
-                ("no", "Only noted as tentative", ""),
-            ])),
+            may(
+                "accepts",
+                "Invitations",
+                "",
+                By::One(&[("yes", "Accepted by itself where it is free", ""), ("no", "Only noted as tentative", "")]),
+            ),
             may("capacity", "Places", "How many people the room holds", By::Number),
             may("window_days", "Days ahead that it can be booked", "", By::Number),
         ],
@@ -101,16 +108,23 @@ const ACCESS: &[Part] = &[Part {
     questions: &[
         ask("person", "Who gets access?", "", By::Person),
         ask("mailbox", "To which mailbox?", "", By::Mailbox),
-        may("rights", "What may they do?", "", By::Many(&[
-            ("full_access", "Open it and read everything (full access)", ""),
-            ("send_as", "Send as it", "Messages show the mailbox alone as the sender."),
-            ("send_on_behalf", "Send on behalf of it", "Messages show both names."),
-        ])),
+        may(
+            "rights",
+            "What may they do?",
+            "",
+            By::Many(&[
+                ("full_access", "Open it and read everything (full access)", ""),
+                ("send_as", "Send as it", "Messages show the mailbox alone as the sender."),
+                ("send_on_behalf", "Send on behalf of it", "Messages show both names."),
+            ]),
+        ),
         may("calendar", "On its calendar", "", By::Role),
-        may("automapping", "Outlook", "With full access", By::One(&[
-            ("yes", "Opens the mailbox by itself", ""),
-            ("no", "Does not; they add it themselves", ""),
-        ])),
+        may(
+            "automapping",
+            "Outlook",
+            "With full access",
+            By::One(&[("yes", "Opens the mailbox by itself", ""), ("no", "Does not; they add it themselves", "")]),
+        ),
         may("until", "Until", "The last day; empty: until it is taken away", By::Day),
         may("owner", "Who answers for the mailbox?", "Only where nobody is known to", By::Person),
         REASON,
@@ -138,11 +152,12 @@ const CHANGE: &[Part] = &[
     Part {
         title: "Forwarding",
         questions: &[
-            may("forward", "Messages", "", By::One(&[
-                AS_IS,
-                ("yes", "Are also sent on", ""),
-                ("no", "Are not sent on any more", ""),
-            ])),
+            may(
+                "forward",
+                "Messages",
+                "",
+                By::One(&[AS_IS, ("yes", "Are also sent on", ""), ("no", "Are not sent on any more", "")]),
+            ),
             may("forward_to", "To", "Somebody here, or an address outside", By::Mailbox),
             may("forward_until", "Until", "The last day; empty: until it is changed", By::Day),
         ],
@@ -159,13 +174,18 @@ const CHANGE: &[Part] = &[
     Part {
         title: "Type, size, archive, legal hold",
         questions: &[
-            may("type", "It becomes", "", By::One(&[
-                AS_IS,
-                ("user", "a person’s mailbox", ""),
-                ("shared", "a shared mailbox", ""),
-                ("room", "a room", ""),
-                ("equipment", "equipment", ""),
-            ])),
+            may(
+                "type",
+                "It becomes",
+                "",
+                By::One(&[
+                    AS_IS,
+                    ("user", "a person’s mailbox", ""),
+                    ("shared", "a shared mailbox", ""),
+                    ("room", "a room", ""),
+                    ("equipment", "equipment", ""),
+                ]),
+            ),
             may("quota_gb", "Size in gigabytes", "0: as the database has it", By::Number),
             may("archive", "Archive", "", YES_NO),
             may("hold", "Legal hold", "Nothing is deleted for good while it lasts", YES_NO),
@@ -174,11 +194,12 @@ const CHANGE: &[Part] = &[
     },
     Part {
         title: "Take it away",
-        questions: &[may("remove", "The mailbox", "", By::Many(&[(
-            "yes",
-            "Is taken away",
-            "Not while it is on legal hold. A person’s account stays.",
-        )]))],
+        questions: &[may(
+            "remove",
+            "The mailbox",
+            "",
+            By::Many(&[("yes", "Is taken away", "Not while it is on legal hold. A person’s account stays.")]),
+        )],
     },
     Part { title: "", questions: &[REASON] },
 ];
@@ -188,11 +209,16 @@ const LIST: &[Part] = &[
         title: "",
         questions: &[
             ORGANISATION,
-            ask("type", "What is it?", "", By::One(&[
-                ("distribution", "A distribution list", "Messages go to everybody on it."),
-                ("security", "A mail-enabled security group", "It can also be given access to things."),
-                ("dynamic", "A dynamic list", "Everybody with a mailbox in certain departments, at any time."),
-            ])),
+            ask(
+                "type",
+                "What is it?",
+                "",
+                By::One(&[
+                    ("distribution", "A distribution list", "Messages go to everybody on it."),
+                    ("security", "A mail-enabled security group", "It can also be given access to things."),
+                    ("dynamic", "A dynamic list", "Everybody with a mailbox in certain departments, at any time."),
+                ]),
+            ),
             ask("name", "Name", "As people see it in the address list", By::Line),
             ask("address", "Address", "What stands before the @ is enough", By::Line),
             may("description", "What is it for?", "", By::Line),
@@ -204,15 +230,19 @@ const LIST: &[Part] = &[
     Part {
         title: "Who may send, moderation, further owners",
         questions: &[
-            may("internal_only", "Messages from outside", "", By::One(&[
-                ("yes", "Are refused", ""),
-                ("no", "Are taken", ""),
-            ])),
+            may(
+                "internal_only",
+                "Messages from outside",
+                "",
+                By::One(&[("yes", "Are refused", ""), ("no", "Are taken", "")]),
+            ),
             may("senders", "Only these may send", SEVERAL, By::Recipients),
-            may("moderated", "Messages", "", By::One(&[
-                ("no", "Go out at once", ""),
-                ("yes", "Wait until somebody has looked at them", ""),
-            ])),
+            may(
+                "moderated",
+                "Messages",
+                "",
+                By::One(&[("no", "Go out at once", ""), ("yes", "Wait until somebody has looked at them", "")]),
+            ),
             may("moderators", "Who looks at them?", SEVERAL, By::Recipients),
             may("owners", "Who else may change it in Outlook?", SEVERAL, By::Recipients),
             may("hidden", "Address list", "", By::Many(&[("yes", "Hidden from address lists", "")])),
@@ -243,17 +273,19 @@ const LIST_CHANGE: &[Part] = &[
         title: "Who may send, moderation",
         questions: &[
             may("internal_only", "Messages from outside are refused", "", YES_NO),
-            may("restricted", "Who may send", "", By::One(&[
-                AS_IS,
-                ("yes", "Only those named below", ""),
-                ("no", "Everybody", ""),
-            ])),
+            may(
+                "restricted",
+                "Who may send",
+                "",
+                By::One(&[AS_IS, ("yes", "Only those named below", ""), ("no", "Everybody", "")]),
+            ),
             may("senders", "These", SEVERAL, By::Recipients),
-            may("moderated", "Messages", "", By::One(&[
-                AS_IS,
-                ("yes", "Wait until somebody has looked at them", ""),
-                ("no", "Go out at once", ""),
-            ])),
+            may(
+                "moderated",
+                "Messages",
+                "",
+                By::One(&[AS_IS, ("yes", "Wait until somebody has looked at them", ""), ("no", "Go out at once", "")]),
+            ),
             may("moderators", "Who looks at them?", SEVERAL, By::Recipients),
         ],
     },
@@ -268,10 +300,15 @@ const LIST_CHANGE: &[Part] = &[
 const LEAVER: &[Part] = &[Part {
     title: "",
     questions: &[
-        may("mailbox", "Their mailbox", "", By::One(&[
-            ("convert", "Stays as a shared mailbox", "Hidden from address lists; nobody signs in to it."),
-            ("keep", "Stays as it is", "Where it is on legal hold, or somebody else sees to it."),
-        ])),
+        may(
+            "mailbox",
+            "Their mailbox",
+            "",
+            By::One(&[
+                ("convert", "Stays as a shared mailbox", "Hidden from address lists; nobody signs in to it."),
+                ("keep", "Stays as it is", "Where it is on legal hold, or somebody else sees to it."),
+            ]),
+        ),
         may("delegate", "Who opens it from then on?", "", By::Person),
         may("forward_to", "Who gets what is still sent to it?", "", By::Person),
         may("forward_until", "Forwarded until", "The last day; empty: until it is changed", By::Day),
@@ -309,10 +346,13 @@ pub async fn is_here(conn: &mut PgConnection) -> Result<bool, Error> {
 /// Heading and sentence of a kind's form.
 pub fn heading(kind: RequestKind) -> (&'static str, &'static str) {
     match kind {
-        RequestKind::SharedMailbox => {
-            ("A new mailbox", "Shared by a team, or of a room or a piece of equipment. Who may use it is decided by who answers for it.")
+        RequestKind::SharedMailbox => (
+            "A new mailbox",
+            "Shared by a team, or of a room or a piece of equipment. Who may use it is decided by who answers for it.",
+        ),
+        RequestKind::MailboxAccess => {
+            ("Access to a mailbox", "Whoever answers for the mailbox decides each right by itself.")
         }
-        RequestKind::MailboxAccess => ("Access to a mailbox", "Whoever answers for the mailbox decides each right by itself."),
         RequestKind::MailboxChange => ("Change a mailbox", "Open what you want to change; the rest stays as it is."),
         RequestKind::MailingList => ("A new list", "With who is on it, who may send to it and who answers for it."),
         _ => ("Change a list", "Members in bulk, owners, moderation; or delete it."),
@@ -384,7 +424,11 @@ fn field(question: &Question, form: &Form, errors: &FormErrors, organisations: &
         let given = form.raw.all(name);
         let made = choices.iter().enumerate().map(|(index, (value, words, hint))| {
             let mut choice = Choice::new(*value, *words).hint(*hint);
-            choice.chosen = if given.is_empty() { index == 0 && !matches!(question.by, By::Many(_)) } else { given.contains(value) };
+            choice.chosen = if given.is_empty() {
+                index == 0 && !matches!(question.by, By::Many(_))
+            } else {
+                given.contains(value)
+            };
             choice
         });
         made.collect::<Vec<Choice>>()

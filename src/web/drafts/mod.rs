@@ -132,10 +132,14 @@ fn card(me: &SignedIn, kind: RequestKind) -> Option<KindCard> {
         RequestKind::MailboxAccess => {
             ("mail", "Access to a mailbox", "Open it, send as it, see its calendar; also until a day.")
         }
-        RequestKind::MailboxChange => {
-            ("settings", "Change a mailbox", "Addresses, forwarding, answer while away, size, archive; or take it away.")
+        RequestKind::MailboxChange => (
+            "settings",
+            "Change a mailbox",
+            "Addresses, forwarding, answer while away, size, archive; or take it away.",
+        ),
+        RequestKind::MailingList => {
+            ("send", "A new list", "Distribution, security or dynamic, with owners and moderation.")
         }
-        RequestKind::MailingList => ("send", "A new list", "Distribution, security or dynamic, with owners and moderation."),
         RequestKind::ListChange => ("users", "Change a list", "Members in bulk, owners, who may send; or delete it."),
         RequestKind::Expiry => return None,
     };
@@ -204,7 +208,9 @@ pub async fn start(
     let kind = kind_of(&kind)?;
     may_ask(&me, kind)?;
     let mut conn = state.pool.acquire().await?;
-    let mut raw = Raw::from_pairs(query.into_iter().filter(|(name, _)| ["person", "join", "mailbox", "list", "type"].contains(&name.as_str())));
+    let mut raw = Raw::from_pairs(
+        query.into_iter().filter(|(name, _)| ["person", "join", "mailbox", "list", "type"].contains(&name.as_str())),
+    );
     if let Ok(person) = raw.first("person").parse::<PersonId>()
         && let Some(line) = super::lookup::person(&mut conn, person).await?
     {
@@ -364,8 +370,8 @@ pub async fn change(
     let request = find(&mut conn, &number).await?;
     permit::<op::Change>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     let kind = kind_of(&request.kind)?;
-    let mut raw =
-        Raw::from_json(&mail::typed(&request.answers["answers"])).map_err(|_| Error::broken("answers of a request are no object"))?;
+    let mut raw = Raw::from_json(&mail::typed(&request.answers["answers"]))
+        .map_err(|_| Error::broken("answers of a request are no object"))?;
     for name in ["manager", "person", "owner", "delegate", "forward_to", "lists_to"] {
         if let Ok(id) = raw.first(name).parse::<PersonId>()
             && let Some(line) = super::lookup::person(&mut conn, id).await?

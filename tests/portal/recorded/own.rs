@@ -107,7 +107,9 @@ pub async fn commands(walk: &mut Walk) {
     walk.noted("command: a target system", async {
         let mut tx = pool.begin().await.unwrap();
         let key = SystemKey("ad:other".to_owned());
-        catalog::target_system(&mut tx, now, &command(), &key, ("Other", true), &catalog::SystemFacts::default()).await.unwrap();
+        catalog::target_system(&mut tx, now, &command(), &key, ("Other", true), &catalog::SystemFacts::default())
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     })
     .await;
