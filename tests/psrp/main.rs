@@ -1,4 +1,5 @@
 //! PowerShell remoting against what we did not write.
 
+mod live_peer;
 mod replay;
 mod wsman;
