@@ -16,7 +16,9 @@ import sys
 import zoneinfo
 
 import ldb
+import samba.dckeytab  # noqa: F401  (gives Net its export_keytab)
 from samba.auth import system_session
+from samba.net import Net
 from samba.param import LoadParm
 from samba.samdb import SamDB
 from samba.sd_utils import SDUtils
@@ -33,6 +35,9 @@ MEMBER = "bf9679c0-0de6-11d0-a285-00aa003049e2"
 NEVER_EXPIRES = 0x10000
 DISABLED = 0x2
 NORMAL = 0x200
+WORKSTATION = 0x1000
+AES = "24"
+EXCHANGE_HOST = "ex01.corp.example.com"
 
 
 class Directory:
@@ -242,6 +247,14 @@ def add_exchange(directory: Directory, units: dict, password: str) -> None:
     dn = directory.user(directory.dn("svc-exchange", units["service"]), "svc-exchange", attributes, flags=NORMAL | NEVER_EXPIRES, password=password)
     sid = directory.samdb.schema_format_value("objectSid", directory.samdb.search(dn, ldb.SCOPE_BASE, attrs=["objectSid"])[0]["objectSid"][0]).decode()
     SDUtils(directory.samdb).dacl_add_ace(directory.base, f"(A;CI;RPWPCRLCLORCSDDTCC;;;{sid})")
+    # The server that answers, so that Kerberos knows it.
+    dn = f"CN=EX01,CN=Computers,{directory.base}"
+    names = [f"HTTP/{EXCHANGE_HOST}", "HTTP/EX01"]
+    directory.samdb.add({"dn": dn, "objectClass": "computer", "sAMAccountName": "EX01$", "dNSHostName": EXCHANGE_HOST, "userAccountControl": str(WORKSTATION), "servicePrincipalName": names,
+                         "msDS-SupportedEncryptionTypes": AES})
+    change = ldb.Message(ldb.Dn(directory.samdb, dn))
+    change["unicodePwd"] = ldb.MessageElement(f'"{new_password()}"'.encode("utf-16-le"), ldb.FLAG_MOD_REPLACE, "unicodePwd")
+    directory.samdb.modify(change)
 
 
 def main(smb_conf: str, folder: str) -> None:
@@ -270,6 +283,7 @@ def main(smb_conf: str, folder: str) -> None:
         samdb.transaction_cancel()
         raise
     samdb.transaction_commit()
+    Net(None, parameters).export_keytab(keytab=str(pathlib.Path(smb_conf).parent.parent / "exchange.keytab"), principal=f"HTTP/{EXCHANGE_HOST}")
     print(f"{len(dns)} accounts of {len(people)} people, {len(made)} groups")
 
 

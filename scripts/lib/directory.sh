@@ -58,8 +58,10 @@ directory_make() {
     samba-tool domain passwordsettings set -s "$place/etc/smb.conf" -H "$place/private/sam.ldb" --complexity=on --min-pwd-length=12 \
         --max-pwd-age=90 --account-lockout-threshold=5 --reset-account-lockout-after=30 --account-lockout-duration=0 >>"$LAB_DATA/provision.log" 2>&1 ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the domain's password policy could not be set (log: $LAB_DATA/provision.log)."; }
-    step "directory: $(/usr/bin/python3 -B "$ROOT/lab/company/load.py" "$place/etc/smb.conf" "$secrets" 2>>"$LAB_DATA/provision.log")" ||
+    local loaded
+    loaded=$(/usr/bin/python3 -B "$ROOT/lab/company/load.py" "$place/etc/smb.conf" "$secrets" 2>>"$LAB_DATA/provision.log") ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the company could not be loaded into the domain (log: $LAB_DATA/provision.log)."; }
+    step "directory: $loaded"
 }
 
 directory_answers() { LDAPTLS_CACERT=$LAB_DATA/ca.pem ldapsearch -x -o nettimeout=3 -H "ldaps://$LAB_ADDRESS" -b '' -s base dnsHostName; }

@@ -1,6 +1,6 @@
 # Debian and Ubuntu packages: which are missing, and installing them without starting anybody's services.
 
-LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd python3-venv procps curl"
+LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd python3-venv python3-gssapi procps curl"
 BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git"
 BROWSER_PACKAGES="chromium chromium-driver"
 # What an auditor checks a bundle with: the tests do the same.
