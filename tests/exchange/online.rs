@@ -376,6 +376,16 @@ async fn new_certificate_files_take_effect() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_ended_is_told_before_anything_is_sent() {
+    let peer = Peer::start().await;
+    let mut settings = peer.settings();
+    settings.now = || tenure::clock::Clock::System.now() + chrono::TimeDelta::days(3);
+    let refused = Online::new(settings).unwrap().invoke(&read()).await;
+    assert!(matches!(&refused, Err(TransportError::Refused { why }) if why.contains("ended on")), "{refused:?}");
+    assert!(peer.assertions().is_empty() && peer.seen().is_empty());
+}
+
+#[tokio::test]
 async fn the_public_interface_where_it_has_the_cmdlet() {
     let peer = Peer::start().await;
     let mut settings = peer.settings();

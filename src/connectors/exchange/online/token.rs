@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use der::Decode as _;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use ring::rand::SystemRandom;
@@ -29,6 +30,8 @@ const ASSERTION_SECONDS: i64 = 300;
 const SKEW_SECONDS: i64 = 60;
 /// A token is renewed this long before it ends, or after nine tenths of a shorter life.
 const MARGIN: Duration = Duration::from_secs(300);
+/// An application's certificate that ends within this many days is worth a word in the log, with each new token.
+const SOON_DAYS: i64 = 30;
 /// The longest answer of a token endpoint, in bytes.
 const LONGEST: usize = 256 * 1024;
 
@@ -99,6 +102,7 @@ async fn fetch(http: &reqwest::Client, settings: &Settings) -> Result<Token, Tra
     let address = address(settings);
     let refused = |why: String| TransportError::Refused { why };
     let identity = Identity::read(&settings.cert_file, &settings.key_file).map_err(refused)?;
+    identity.in_time(settings).map_err(refused)?;
     let assertion = identity.assertion(settings, &address).map_err(refused)?;
     let asked = Instant::now();
     let sent = http
@@ -199,6 +203,8 @@ struct Identity {
     /// `x5t#S256`.
     thumbprint: String,
     key: RsaKeyPair,
+    /// The certificate's last moment.
+    ends: DateTime<Utc>,
 }
 
 impl Identity {
@@ -222,7 +228,24 @@ impl Identity {
         if public.raw_bytes() != key.public().as_ref() {
             return Err(format!("The key in {key_name} does not belong to the certificate in {cert_name}."));
         }
-        Ok(Self { thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate)), key })
+        let ends = parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+        let ends = i64::try_from(ends).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let ends = ends.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        Ok(Self { ends, thumbprint: URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate)), key })
+    }
+
+    fn in_time(&self, settings: &Settings) -> Result<(), String> {
+        let days = (self.ends - (settings.now)()).num_days();
+        let (file, ends) = (settings.cert_file.display(), self.ends.format("%Y-%m-%d"));
+        if self.ends <= (settings.now)() {
+            return Err(format!(
+                "The certificate in {file} ended on {ends}: register a new one with the application and put it there."
+            ));
+        }
+        if days < SOON_DAYS {
+            tracing::warn!(%file, %ends, days, "the certificate of the application for Exchange Online ends soon");
+        }
+        Ok(())
     }
 
     /// A signed assertion for this token endpoint, good for a few minutes and for one use.
