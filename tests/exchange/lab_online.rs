@@ -1,10 +1,11 @@
 //! The Online transport against the lab's stand-in, over HTTPS.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenure::connectors::exchange::cmdlet::{Class, Cmdlet, Outcome, Param, Transport as _, TransportError};
-use tenure::connectors::exchange::online::{Online, Settings};
+use tenure::connectors::exchange::online::{Api, Online, Settings};
 use tenure::connectors::exchange::value::Properties;
 
 fn env(name: &str) -> String {
@@ -62,6 +63,11 @@ async fn text_arrives_byte_for_byte() {
         let told = Value::from(outcome.objects.clone()).to_string().to_lowercase();
         assert!(text.is_empty() || told.contains(&hexed), "{text:?}: {told}");
     }
+    let secret = "pässword'\u{1}\u{1f600}";
+    let cmdlet =
+        Cmdlet::read("Test-TenureEcho").with("Secret", Param::Secret(zeroize::Zeroizing::new(secret.to_owned())));
+    let told = Value::from(run(settings(), cmdlet).await.objects).to_string().to_lowercase();
+    assert!(told.contains(&hex::encode(secret)), "{told}");
 }
 
 #[tokio::test]
@@ -74,9 +80,41 @@ async fn what_is_not_there_is_told_by_type() {
     let parameter = run(settings(), Cmdlet::read("Get-Mailbox").text("TenureNothing", "x")).await;
     assert_eq!(parameter.errors[0].class, Class::Other, "{parameter:?}");
     assert!(parameter.objects.is_empty());
+    // Its errors come as JSON in the message, others' with bars between.
+    let newer = run(settings(), Cmdlet::read("Get-Recipient").text("Identity", "nobody-at-all@example.com")).await;
+    assert_eq!(newer.errors[0].class, Class::NotFound, "{newer:?}");
     // On premises only.
     let flavour = run(settings(), Cmdlet::read("Get-RemoteMailbox")).await;
     assert_eq!(flavour.errors[0].type_name, "CommandNotFoundException");
+}
+
+/// Tells the stand-in what to do with the next calls of a cmdlet.
+async fn fault(fault: Value) {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let roots = std::fs::read(env("LDAP_CA_FILE")).expect("the lab's CA file");
+    let roots = reqwest::Certificate::from_pem_bundle(&roots).expect("certificates");
+    let http = reqwest::Client::builder().tls_certs_only(roots).build().expect("a client");
+    let body = json!({"next": [fault]}).to_string();
+    let told = http.post(format!("{}/faults", env("EXCHANGE_LAB_URL"))).body(body).send().await.expect("an answer");
+    assert_eq!(told.status(), 204);
+}
+
+/// One after the other: the stand-in has one list of faults.
+#[tokio::test]
+async fn faults_on_the_way() {
+    let organisation = || Cmdlet::read("Get-AcceptedDomain");
+    let began = Instant::now();
+    fault(json!({"on": "Invoke", "do": "throttle", "ms": 1000, "cmdlet": "Get-AcceptedDomain"})).await;
+    assert!(run(settings(), organisation()).await.errors.is_empty());
+    assert!(began.elapsed() >= Duration::from_secs(1), "the server's wait is kept to");
+    fault(json!({"on": "Invoke", "do": "status", "status": 500, "cmdlet": "Get-AcceptedDomain"})).await;
+    assert!(run(settings(), organisation()).await.errors.is_empty());
+    fault(json!({"on": "Invoke", "do": "cut-after", "cmdlet": "Get-AcceptedDomain"})).await;
+    assert!(run(settings(), organisation()).await.errors.is_empty());
+    // The same loss, of a cmdlet that says it writes: nobody knows whether it was done.
+    fault(json!({"on": "Invoke", "do": "cut-after", "cmdlet": "Get-AcceptedDomain"})).await;
+    let lost = Online::new(settings()).unwrap().invoke(&Cmdlet::write("Get-AcceptedDomain")).await;
+    assert!(matches!(lost, Err(TransportError::Unknown { .. })), "{lost:?}");
 }
 
 #[tokio::test]
@@ -85,6 +123,14 @@ async fn another_key_gets_no_token() {
     settings.client_id = "00000000-0000-0000-0000-00000000dead".to_owned();
     let refused = Online::new(settings).unwrap().invoke(&Cmdlet::read("Get-Mailbox")).await;
     assert!(matches!(&refused, Err(TransportError::Refused { why }) if why.contains("AADSTS")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_public_interface_gives_the_same() {
+    let one = || Cmdlet::read("Get-Mailbox").with("ResultSize", Param::Number(1));
+    let mut public = settings();
+    public.api = Api::V2;
+    assert_eq!(run(public, one()).await.objects, run(settings(), one()).await.objects);
 }
 
 #[tokio::test]
