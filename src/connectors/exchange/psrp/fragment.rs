@@ -207,7 +207,7 @@ mod tests {
                     out[id] = Some(whole);
                 }
                 if waiting[turn].peek().is_none() {
-                    waiting.remove(turn);
+                    drop(waiting.remove(turn));
                 }
             }
             prop_assert_eq!(assembler.held, 0);

@@ -1,6 +1,6 @@
 //! PowerShell remoting (MS-PSRP, protocol 2.1 to 2.3): a client that runs commands, never scripts.
 //!
-//! The layers, from the wire up. None of the first five does any input or output: bytes go in, bytes and events come out.
+//! The layers, from the wire up. None of these does any input or output: bytes go in, bytes and events come out.
 //!
 //! ```text
 //! pool      one runspace pool: opens, exchanges a key, starts pipelines, sorts what arrives into events

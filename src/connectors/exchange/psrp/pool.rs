@@ -227,8 +227,9 @@ impl Pool {
         let mut events = Vec::new();
         for bytes in self.assembler.push(bytes, &self.options.limits)? {
             let message = message::read(&bytes)?;
-            // Windows does not know the pool yet when it tells its capabilities: it says so with an empty id.
-            if message.pool != self.id && !message.pool.is_nil() {
+            // Windows tells its capabilities before it looks at which pool they are for.
+            let unnamed = message.pool.is_nil() && message.kind == Kind::SessionCapability;
+            if message.pool != self.id && !unnamed {
                 return Err(ProtocolError::ForeignPool(message.pool));
             }
             let event = match message.pipeline {

@@ -323,7 +323,8 @@ fn wanted<'a>(text: &'a str, limits: &Limits) -> Result<HashSet<&'a str>, Protoc
     let mut rest = text;
     while let Some(at) = rest.find("<Ref") {
         rest = &rest[at + "<Ref".len()..];
-        let tag = &rest[..rest.find('>').unwrap_or(rest.len())];
+        // A tag has no `<` in it: text of nothing but beginnings is gone over once, not once for each.
+        let tag = &rest[..rest.find(['<', '>']).unwrap_or(rest.len())];
         if let Some((_, value)) = tag.split_once("RefId")
             && let Some(id) = value.split(['"', '\'']).nth(1)
         {
