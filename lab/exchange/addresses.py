@@ -144,6 +144,7 @@ def set_addresses(c, one: dict, changes: dict) -> None:
             raise errors.task("You can't change the primary SMTP address while the e-mail addresses are updated by an e-mail address policy. Set EmailAddressPolicyEnabled to $false first.", one["dn"])
         after = [f"SMTP:{chosen}"] + ["smtp:" + value[5:] if value[:5].lower() == "smtp:" else value for value in before if value[5:].lower() != chosen.lower()]
     if c.has("Alias"):
+        c.need("Alias")
         changes["mailNickname"] = check_alias(c, str(c.get("Alias")), one)
         if policy and after is None and c.flavour == "onprem":
             address = f"{c.get('Alias')}@{MAIL_DOMAIN}"
@@ -252,3 +253,10 @@ def apply(c, one: dict, changes: dict) -> None:
         c.warn(f"The command completed successfully but no settings of '{c.backend.shown(one['dn'])}' have been modified.")
     if real and not c.what_if:
         c.backend.change(one, real)
+
+
+def rename(c, one: dict) -> None:
+    """Name: the object's own name in its place."""
+    wanted = str(c.need("Name")) if c.has("Name") else one.get("name")
+    if wanted != one.get("name") and not c.what_if:
+        c.backend.rename(one, wanted)

@@ -30,7 +30,7 @@ def check(what, fine, seen=""):
 def pool(name="Microsoft.Exchange", auth="basic", **more):
     host, port = URL.split("/")[2].split(":")
     secret = open(os.environ["EXCHANGE_PASSWORD_FILE"]).read().strip()
-    wsman = WSMan(host, port=int(port), path="PowerShell/", ssl=True, cert_validation=CA, auth=auth, username=os.environ["EXCHANGE_USER"], password=secret, **more)
+    wsman = WSMan(host, operation_timeout=2, read_timeout=30, port=int(port), path="PowerShell/", ssl=True, cert_validation=CA, auth=auth, username=os.environ["EXCHANGE_USER"], password=secret, **more)
     return RunspacePool(wsman, configuration_name=name)
 
 
@@ -75,6 +75,9 @@ def on_premises():
         who = "temp07"
         got = does("streams", "Test-TenureStreams", Count=25)
         check("all streams came", len(got.objects) == 25 and got.streams.verbose and got.streams.debug and got.streams.information and len(got.streams.progress) == 3 and got.warnings, got)
+        began = time.monotonic()
+        does("a slow cmdlet", "Test-TenureEcho", Text="slow", DelayMilliseconds=3000)
+        check("waited", time.monotonic() - began >= 3)
         shell.exchange_keys()
         got = does("echo", "Test-TenureEcho", Text="ß😀", Secret=shell.serialize("sé😀", ObjectMeta("SS")))
         check("echo text", got.objects[0]["Utf16"] == "ß😀".encode("utf-16-le").hex() and got.objects[1]["Utf8"] == "sé😀".encode().hex(), got)
@@ -154,6 +157,8 @@ def on_premises():
         does("dynamic gone", "Remove-DynamicDistributionGroup", Identity="dyn", Confirm=False)
         got = does("shared mailbox", "New-Mailbox", Name="Parcels", Shared=True, OrganizationalUnit="corp.example.com/Mail")
         check("shared", got["RecipientTypeDetails"] == "SharedMailbox" and got["PrimarySmtpAddress"] == "Parcels@example.com", got)
+        does("renamed", "Set-Mailbox", Identity="parcels", Name="Parcels, all")
+        check("the new name", does("read", "Get-Mailbox", Identity="parcels")["Identity"] == "corp.example.com/Mail/Parcels, all")
         does("convert", "Set-Mailbox", Identity="parcels", Type="Room")
         check("converted", does("read", "Get-Mailbox", Identity="parcels")["RecipientTypeDetails"] == "RoomMailbox")
         does("removed", "Remove-Mailbox", Identity="parcels", Confirm=False)

@@ -113,6 +113,10 @@ class Directory:
         sent = {name: [to_wire(one) for one in (value if isinstance(value, list) else [value])] for name, value in attributes.items() if value is not None}
         self.run(lambda connection: connection.add(dn, classes, sent), False)
 
+    def rename(self, dn: str, rdn: str) -> str:
+        self.run(lambda connection: connection.modify_dn(dn, rdn), False)
+        return f"{rdn},{parent_of(dn)}"
+
     def delete(self, dn: str) -> None:
         self.run(lambda connection: connection.delete(dn), False)
 

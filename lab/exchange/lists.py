@@ -110,9 +110,8 @@ def set_list(c):
     addresses.set_common(c, one, changes)
     set_managers(c, one, changes)
     restrictions(c, changes)
-    if c.has("Name") and c.get("Name") != one.get("name"):
-        raise errors.task("The stand-in does not rename objects.", one["dn"])
     addresses.apply(c, one, changes)
+    addresses.rename(c, one)
 
 
 @cmdlet("Remove-DistributionGroup")
@@ -276,6 +275,8 @@ def set_dynamic(c):
     one = find_dynamic(c)
     before = dict(one)
     dynamic_values(c, one)
+    if c.get("Name"):
+        one["Name"] = str(c.get("Name"))
     if c.has("PrimarySmtpAddress"):
         address = addresses.smtp(c.get("PrimarySmtpAddress"), "PrimarySmtpAddress")
         addresses.free(c, address)

@@ -300,6 +300,9 @@ def set_mailbox(c):
             changes[attribute] = c.get(parameter) or None
     if c.has("Database"):
         changes["homeMDB"] = database(c)
+    if c.has("Name") and c.get("Name") != one.get("name"):
+        addresses.rename(c, one)
+        known = None
     if kept != known and not c.what_if:
         c.store.put("mailbox", one["msExchMailboxGuid"], kept)
     if changes:
@@ -481,6 +484,7 @@ def set_remote_mailbox(c):
         if c.has(parameter):
             changes[attribute] = c.get(parameter)
     addresses.apply(c, one, changes)
+    addresses.rename(c, one)
 
 
 @cmdlet("Disable-RemoteMailbox")

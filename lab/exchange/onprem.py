@@ -5,7 +5,7 @@ import uuid
 import ldap3
 
 import errors
-from directory import Directory, canonical, escape_filter_chars, filter_bytes, ldap
+from directory import Directory, canonical, escape_filter_chars, filter_bytes, ldap, rdn_escape
 
 MAIL_DOMAIN = "example.com"
 ROUTING_DOMAIN = "example.mail.onmicrosoft.com"
@@ -114,6 +114,13 @@ class OnPremises:
         except ldap.LDAPEntryAlreadyExistsResult:
             raise errors.exists(dn) from None
         return self.by_dn(dn)
+
+    def rename(self, one: dict, name: str) -> None:
+        try:
+            one["dn"] = self.directory.rename(one["dn"], f"CN={rdn_escape(name)}")
+        except ldap.LDAPEntryAlreadyExistsResult:
+            raise errors.exists(name) from None
+        one["name"] = one["cn"] = name
 
     def delete(self, one: dict) -> None:
         try:

@@ -174,6 +174,18 @@ class Tenant(OnPremises):
         one.clear()
         one.update(self.copy(made))
 
+    def rename(self, one, name):
+        dn = f"CN={name},{PARENT}"
+        if self.by_dn(dn):
+            raise errors.exists(name)
+        before = one["dn"]
+        self.change(one, {"dn": dn, "name": name, "cn": name})
+        for other in list(self.objects.values()):
+            for link in (*LINKED, "publicDelegates", "altRecipient"):
+                held = other.get(link)
+                if held == before or (isinstance(held, list) and before in held):
+                    self.change(self.copy(other), {link: dn if held == before else [dn if value == before else value for value in held]})
+
     def delete(self, one):
         self.drop(one["objectGUID"])
         for other in list(self.objects.values()):

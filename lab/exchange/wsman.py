@@ -129,6 +129,8 @@ class Shell:
             given.append((spelled, plain(value)))
             kept[spelled or ""] = remembered(value)
         call = self.engine.run("onprem", str(command.command_text), given, kept, self.user)
+        # Waiting belongs to the pipeline, so that it can be stopped and holds up nobody else.
+        pipeline.stop.wait(min(120_000, call.get("DelayMilliseconds", 0)) / 1000)
         psrp = pipeline.psrp
         for kind, *rest in call.streams:
             with self.change:
@@ -138,6 +140,8 @@ class Shell:
                 self.pump()
         for text in call.warnings:
             with self.change:
+                if psrp.state != ps.PSInvocationState.Running:
+                    return
                 psrp.write_warning(text)
         for index, value in enumerate(call.objects):
             if pipeline.stop.is_set():
