@@ -228,6 +228,9 @@ def wire():
         Answer(shell, "Set-Mailbox", {"Identity": "invoices", "DisplayName": "Invoices"})
     with pool() as shell:
         check("cut before", Answer(shell, "Get-Mailbox", {"Identity": "invoices"})["DisplayName"] == "Invoices (cut)")
+        faults({"on": "Run", "cmdlet": "Get-Mailbox", "do": "error", "type": "Microsoft.Exchange.Data.Directory.ADTransientException", "message": "later"})
+        got = Answer(shell, "Get-Mailbox", {"Identity": "invoices"})
+        check("an error on demand", got.errors == ["ADTransientException"] and not got.objects, got)
     faults({"on": "Create", "do": "throttle", "ms": 1500})
     try:
         pool().open()

@@ -124,6 +124,9 @@ def online(check, faults):
     answer = client.post("Get-Mailbox", {})
     check("429", answer.status_code == 429 and answer.headers["Retry-After"] == "2" and "Rate-Limit-Reset" in answer.headers, answer.status_code)
     check("503", client.post("Get-Mailbox", {}).status_code == 503)
+    faults({"on": "Run", "cmdlet": "Get-Mailbox", "do": "error", "after": True})
+    answer = client.post("Get-Mailbox", {}).json()
+    check("an error beside objects", answer["value"] and "ADTransientException" in answer["@adminapi.errors"][0], answer)
     requests.post(f"{LAB}/tokens", verify=CA, timeout=10)
     check("a token gone", client.post("Get-Mailbox", {}).status_code == 401)
 

@@ -175,7 +175,12 @@ class Engine:
             self.note(flavour, name, kept, user, {"error": error.type_name})
             return call
         call = Call(flavour, proper, bound, common, self.backends.get(flavour), self.store, user)
+        fault = self.fault("Run", proper)
+        planned = errors.CmdletError(fault.get("type", "Microsoft.Exchange.Data.Directory.ADTransientException"), fault.get("message", "Injected."),
+                                     fault.get("category", "NotSpecified")) if fault else None
         try:
+            if planned and not fault.get("after"):
+                raise planned
             if proper.startswith(("Disable-", "Remove-")) and common.get("confirm") is not False and flavour == "onprem":
                 raise errors.CmdletError("System.Management.Automation.Host.HostException", "A command that prompts the user failed because the host program or the "
                                          "command type does not support user interaction. Try again with Confirm switched off.", "NotImplemented", proper, "HostFunctionNotImplemented," + proper)
@@ -183,6 +188,8 @@ class Engine:
                 if call.backend is not None:
                     call.backend.begin()
                 HANDLERS[proper.lower()](call)
+            if planned:
+                raise planned
         except errors.CmdletError as error:
             call.errors.append(error)
         except Exception as error:  # the stand-in's own failure, or the directory's: shown, never swallowed

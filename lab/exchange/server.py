@@ -117,8 +117,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             wanted = json.loads(body)["next"]
             for one in wanted:
-                if one["on"] not in ("Create", "Command", "Receive", "Send", "Signal", "Delete", "Invoke", "Token") or \
-                        one["do"] not in ("lose-shell", "cut", "cut-after", "throttle", "delay", "status"):
+                if one["on"] not in ("Create", "Command", "Receive", "Send", "Signal", "Delete", "Invoke", "Token", "Run") or \
+                        one["do"] not in ("lose-shell", "cut", "cut-after", "throttle", "delay", "status", "error"):
                     raise ValueError(one)
         except (ValueError, KeyError, TypeError) as error:
             return self.give(400, json.dumps({"error": str(error)}).encode())

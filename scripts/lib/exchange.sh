@@ -22,7 +22,7 @@ exchange_tools() {
 }
 
 # A lab made before there was an Exchange in it goes on without one.
-exchange_possible() { [ -s "$LAB_DATA/secrets/svc-exchange" ] && [ -s "$LAB_DATA/directory/tls/exchange.pem" ]; }
+exchange_possible() { [ -s "$LAB_DATA/secrets/svc-exchange" ] && [ -s "$LAB_DATA/secrets/exchange-online.pem" ]; }
 
 exchange_answers() { curl -fsS --max-time 3 --cacert "$LAB_DATA/ca.pem" "https://$LAB_ADDRESS:$LAB_EXCHANGE_PORT/healthz"; }
 
