@@ -196,9 +196,10 @@ impl Tape {
         for blob in blobs(response) {
             let mut bytes = blob.clone();
             for (old, new) in &self.ids {
-                let (old, new) = (old.to_bytes_le(), new.to_bytes_le());
+                // Most recorded clients wrote their ids big-endian, and the host gave them back as they came.
+                let (old, new) = ([old.to_bytes_le(), *old.as_bytes()], new.to_bytes_le());
                 for at in 0..bytes.len().saturating_sub(15) {
-                    if bytes[at..at + 16] == old {
+                    if old.iter().any(|old| bytes[at..at + 16] == *old) {
                         bytes[at..at + 16].copy_from_slice(&new);
                     }
                 }

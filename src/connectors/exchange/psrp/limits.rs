@@ -13,7 +13,8 @@ pub struct Limits {
     pub depth: usize,
     /// Elements in one message, what references stand for counted again each time.
     pub nodes: usize,
-    /// Bytes of text in one message, counted the same way.
+    /// Bytes of text in one message, counted the same way. A small message may become less: eight times its size and a
+    /// little.
     pub text_bytes: usize,
     /// Pipelines of one pool at a time.
     pub pipelines: usize,

@@ -11,6 +11,10 @@ pub(super) struct Budget {
     limits: Limits,
 }
 
+/// What even the smallest message may become.
+const NODES: usize = 128;
+const TEXT: usize = 4096;
+
 /// What one value cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weight {
@@ -19,8 +23,13 @@ pub(super) struct Weight {
 }
 
 impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { nodes: 0, text: 0, limits: *limits }
+    /// For `bytes` of CLIXML. No element is shorter than four bytes and no text longer than it is written, so that only
+    /// references are ever refused for what the message's own size lets through: many small messages with a bomb in each
+    /// are no way around the limits.
+    pub(super) fn new(limits: &Limits, bytes: usize) -> Self {
+        let nodes = limits.nodes.min(NODES + bytes / 2);
+        let text_bytes = limits.text_bytes.min(TEXT.saturating_add(bytes.saturating_mul(8)));
+        Self { nodes: 0, text: 0, limits: Limits { nodes, text_bytes, ..*limits } }
     }
 
     pub(super) fn node(&mut self) -> Result<(), ProtocolError> {

@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         config.check_end_names = true;
         Ok(Self {
             xml,
-            budget: Budget::new(limits),
+            budget: Budget::new(limits, text.len()),
             wanted: wanted(text, limits)?,
             kept: HashMap::new(),
             open: Vec::new(),
