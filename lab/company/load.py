@@ -278,11 +278,12 @@ def main(smb_conf: str, folder: str) -> None:
         add_misfits(directory, units, misfits, made)
         add_tenure(directory, units, password)
         add_exchange(directory, units, exchange)
-        seed.recipients(directory, units, people, dns)
+        licences = seed.recipients(directory, units, people, dns)
     except BaseException:
         samdb.transaction_cancel()
         raise
     samdb.transaction_commit()
+    pathlib.Path(folder).with_name("licence-group").write_text(licences + "\n", encoding="utf-8")
     Net(None, parameters).export_keytab(keytab=str(pathlib.Path(smb_conf).parent.parent / "exchange.keytab"), principal=f"HTTP/{EXCHANGE_HOST}")
     print(f"{len(dns)} accounts of {len(people)} people, {len(made)} groups")
 

@@ -30,8 +30,8 @@ def person(row: dict) -> dict:
     return {**mail(alias, row["mail"], 1, 1073741824), **local("DB01" if int(row["employee_number"]) % 2 else "DB02")}
 
 
-def recipients(directory, units: dict, people: list[dict], dns: dict) -> None:
-    """`directory`: load.py's, in its transaction."""
+def recipients(directory, units: dict, people: list[dict], dns: dict) -> str:
+    """`directory`: load.py's, in its transaction. Gives the licence group's objectGUID."""
     place = directory.ou("Mail", directory.base, "Shared mailboxes, rooms and lists")
     for entry, details, display in [(one, 4, 0) for one in SEED["shared"]] + [(one, 16, 7) for one in SEED["rooms"]]:
         attributes = {"displayName": entry["name"], "userPrincipalName": f"{entry['alias']}@example.com", **mail(entry["alias"], f"{entry['alias']}@example.com", details, display), **local("DB01")}
@@ -45,3 +45,5 @@ def recipients(directory, units: dict, people: list[dict], dns: dict) -> None:
     group = f"CN={SEED['licence_group']},{units['groups']}"
     directory.samdb.add({"dn": group, "objectClass": "group", "sAMAccountName": SEED["licence_group"], "groupType": "-2147483646", "description": "Who has a mailbox Online"})
     directory.add_members(group, [dns[row["employee_number"]] for row in people if row["site"] in SEED["remote_sites"] and row["mail"] and row["employee_number"] in dns])
+    found = directory.samdb.search(group, attrs=["objectGUID"])[0]
+    return str(uuid.UUID(bytes_le=found["objectGUID"][0]))

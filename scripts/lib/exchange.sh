@@ -66,3 +66,40 @@ export EXCHANGE_LAB_URL='$base/lab'
 export TENURE_LAB_PYTHON='$EXCHANGE_VENV/bin/python'
 ENV
 }
+
+# The two targets of tenure.toml.
+exchange_config() {
+    exchange_possible || return 0
+    local base=https://$LAB_ADDRESS:$LAB_EXCHANGE_PORT
+    cat <<CONF
+
+[[target]]
+family = "exchange_on_premises"
+key = "exchange:onprem"
+directory = "ad:corp.example.com"
+mail_domain = "example.com"
+joiner_mailbox = "mailbox"
+url = "$base/PowerShell/"
+auth = "basic"
+user = "CORP\\\\svc-exchange"
+password_file = "$LAB_PLACE/secrets/svc-exchange"
+ca_file = "$LAB_PLACE/ca.pem"
+organizational_unit = "OU=Mail,$DIRECTORY_BASE"
+remote_routing_domain = "example.mail.onmicrosoft.com"
+
+[[target]]
+family = "exchange_online"
+key = "exchange:online"
+name = "Exchange Online"
+directory = "ad:corp.example.com"
+mail_domain = "example.com"
+licence_group = "$(cat "$LAB_DATA/licence-group")"
+tenant = "$EXCHANGE_TENANT"
+client_id = "$EXCHANGE_CLIENT"
+certificate_file = "$LAB_PLACE/secrets/exchange-online.pem"
+key_file = "$LAB_PLACE/secrets/exchange-online.key"
+base = "$base"
+authority = "$base"
+ca_file = "$LAB_PLACE/ca.pem"
+CONF
+}
