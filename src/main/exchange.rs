@@ -53,8 +53,14 @@ struct Endpoint {
     #[arg(long, requires = "url")]
     password_file: Option<PathBuf>,
     /// How to sign in; kerberos where nothing is said.
-    #[arg(long, requires = "url", value_parser = ["basic", "kerberos"])]
+    #[arg(long, requires = "url", value_parser = ["basic", "kerberos", "negotiate"])]
     auth: Option<String>,
+    /// Kerberos: host or host:port of a KDC, where krb5.conf does not say it.
+    #[arg(long, requires = "url")]
+    kdc: Option<String>,
+    /// Kerberos: the service's principal, where it is not HTTP/ with the URL's host.
+    #[arg(long, requires = "url")]
+    service: Option<String>,
     /// PEM, instead of the machine's trusted roots.
     #[arg(long, requires = "url")]
     ca_file: Option<PathBuf>,
@@ -107,9 +113,13 @@ fn transport(config: Option<&Config>, invoke: &Invoke) -> anyhow::Result<Box<dyn
     let password = Zeroizing::new(password);
     let password = Zeroizing::new(password.trim_end_matches(['\r', '\n']).to_owned());
     let mut settings = onprem::Settings::new(url, user, password);
-    if endpoint.auth.as_deref() == Some("basic") {
-        settings.auth = onprem::Auth::Basic;
-    }
+    settings.auth = match endpoint.auth.as_deref() {
+        Some("basic") => onprem::Auth::Basic,
+        Some("negotiate") => onprem::Auth::Negotiate,
+        _ => onprem::Auth::Kerberos,
+    };
+    settings.kdc.clone_from(&endpoint.kdc);
+    settings.service.clone_from(&endpoint.service);
     if let Some(name) = &endpoint.configuration_name {
         settings.resource_uri = onprem::resource_uri(name);
     }

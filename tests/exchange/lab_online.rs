@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tenure::connectors::exchange::cmdlet::{Class, Cmdlet, Outcome, Param, Transport as _, TransportError};
+use tenure::connectors::exchange::cmdlet::{Anchor, Class, Cmdlet, Outcome, Param, Transport as _, TransportError};
 use tenure::connectors::exchange::online::{Api, Online, Settings};
-use tenure::connectors::exchange::value::Properties;
+use tenure::connectors::exchange::value::{Properties, Quota, quota_text};
 
 fn env(name: &str) -> String {
     std::env::var(name)
@@ -37,13 +37,18 @@ fn names(outcome: &Outcome) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn all_pages_of_a_listing() {
-    let whole = run(settings(), Cmdlet::read("Get-Recipient")).await;
+    let before = run(settings(), Cmdlet::read("Get-Recipient")).await;
     let mut few = settings();
     few.page_size = 2;
     let paged = run(few, Cmdlet::read("Get-Recipient")).await;
-    assert!(whole.errors.is_empty() && whole.objects.len() > 4, "{whole:?}");
-    assert_eq!(names(&whole), names(&paged));
-    assert_eq!(whole.objects.len(), paged.objects.len());
+    let after = run(settings(), Cmdlet::read("Get-Recipient")).await;
+    assert!(paged.errors.is_empty(), "{:?}", paged.errors);
+    // Other tests make and remove recipients meanwhile; whoever was there all the time is on a page, once.
+    let (before, after, seen) = (names(&before), names(&after), names(&paged));
+    let all_the_time: BTreeSet<_> = before.intersection(&after).collect();
+    assert!(all_the_time.len() > 4);
+    assert!(all_the_time.iter().all(|name| seen.contains(*name)), "{seen:?}");
+    assert_eq!(seen.len(), paged.objects.len());
 }
 
 #[tokio::test]
@@ -86,6 +91,56 @@ async fn what_is_not_there_is_told_by_type() {
     // On premises only.
     let flavour = run(settings(), Cmdlet::read("Get-RemoteMailbox")).await;
     assert_eq!(flavour.errors[0].type_name, "CommandNotFoundException");
+}
+
+#[tokio::test]
+async fn changes_are_made_and_read_back() {
+    let tag = format!("rest-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    let address = format!("{tag}@example.com");
+    let anchor = || Anchor::Smtp(address.clone());
+    let make = Cmdlet::write("New-Mailbox")
+        .switch("Shared")
+        .text("Name", tag.as_str())
+        .text("Alias", tag.as_str())
+        .text("DisplayName", "Straße “\u{1f600}” <b>")
+        .text("PrimarySmtpAddress", address.as_str());
+    let made = run(settings(), make.clone()).await;
+    assert!(made.errors.is_empty(), "{made:?}");
+    let again = run(settings(), make).await;
+    assert!(!again.errors.is_empty() && again.objects.is_empty(), "{again:?}");
+
+    let alias = format!("smtp:also-{address}");
+    let delta = |add: &[&str], remove: &[&str]| Param::Delta {
+        add: add.iter().map(ToString::to_string).collect(),
+        remove: remove.iter().map(ToString::to_string).collect(),
+    };
+    let set = || Cmdlet::write("Set-Mailbox").text("Identity", address.as_str()).anchored(anchor());
+    let get = || Cmdlet::read("Get-Mailbox").text("Identity", address.as_str()).anchored(anchor());
+    let change = set()
+        .with("EmailAddresses", delta(&[&alias], &[]))
+        .flag("HiddenFromAddressListsEnabled", true)
+        .text("IssueWarningQuota", quota_text(Quota::Bytes(1_073_741_824)))
+        .text("ForwardingSmtpAddress", "elsewhere@example.net");
+    let done = run(settings(), change).await;
+    assert!(done.errors.is_empty(), "{done:?}");
+    let seen = run(settings(), get()).await;
+    let read = Properties(&seen.objects[0]);
+    assert_eq!(read.text("DisplayName").unwrap().as_deref(), Some("Straße “\u{1f600}” <b>"));
+    assert!(read.addresses("EmailAddresses").unwrap().has(&format!("also-{address}")));
+    assert_eq!(read.flag("HiddenFromAddressListsEnabled"), Ok(Some(true)));
+    assert_eq!(read.bytes("IssueWarningQuota"), Ok(Some(Quota::Bytes(1_073_741_824))));
+    assert!(read.text("ForwardingSmtpAddress").unwrap().is_some_and(|text| text.contains("elsewhere@example.net")));
+
+    let back = set().with("EmailAddresses", delta(&[], &[&alias])).with("ForwardingSmtpAddress", Param::Null);
+    assert!(run(settings(), back).await.errors.is_empty());
+    let seen = run(settings(), get()).await;
+    let read = Properties(&seen.objects[0]);
+    assert!(!read.addresses("EmailAddresses").unwrap().has(&format!("also-{address}")));
+    assert_eq!(read.text("ForwardingSmtpAddress"), Ok(None));
+
+    let gone = run(settings(), Cmdlet::destructive("Remove-Mailbox").text("Identity", address.as_str())).await;
+    assert!(gone.errors.is_empty(), "{gone:?}");
+    assert_eq!(run(settings(), get()).await.errors[0].class, Class::NotFound);
 }
 
 /// Tells the stand-in what to do with the next calls of a cmdlet.
