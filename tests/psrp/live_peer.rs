@@ -425,6 +425,7 @@ fn by_hand(peer: &Peer) -> (Wire, Envelopes) {
             password: peer.password.clone(),
             kdc: None,
             service: None,
+            channel_binding: false,
         },
         authorities: peer.ca_file.as_ref().map(|file| std::fs::read(file).unwrap()),
         plain_loopback: false,
@@ -485,4 +486,44 @@ async fn a_script_is_refused_and_an_idle_pool_has_nothing_to_say() {
     }
     assert!(reason.unwrap().fully_qualified_id.contains("ScriptsNotAllowed"));
     wire.ask(envelopes.delete(Uuid::new_v4(), &shell), patience).await.unwrap();
+}
+
+/// By a ticket of the lab's domain controller, for the stand-in's own principal.
+#[tokio::test]
+async fn kerberos_signs_in_and_every_connection_does_so_for_itself() {
+    let Some(peer) = Peer::there().await else { return };
+    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(realm), Some(kdc)) = (read("EXCHANGE_REALM"), read("EXCHANGE_KDC")) else {
+        eprintln!("skipped: EXCHANGE_REALM and EXCHANGE_KDC name no domain controller");
+        return;
+    };
+    let account = peer.user.rsplit('\\').next().unwrap();
+    let user = format!("{account}@{realm}");
+    for auth in [Auth::Kerberos, Auth::Negotiate] {
+        let settings = Settings {
+            auth,
+            user: user.clone(),
+            kdc: Some(kdc.clone()),
+            service: read("EXCHANGE_SPN"),
+            ..peer.settings()
+        };
+        let transport = Arc::new(OnPremises::new(&settings).unwrap());
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let transport = transport.clone();
+            tasks.spawn(async move {
+                let text = format!("{number} by Kerberos");
+                assert_eq!(echoed(&transport.invoke(&echo(&text)).await.unwrap()), utf16(&text));
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        transport.close().await;
+    }
+    let wrong =
+        Settings { auth: Auth::Kerberos, user, kdc: Some(kdc), service: read("EXCHANGE_SPN"), ..peer.settings() };
+    let wrong = Settings { password: Zeroizing::new("not the password".to_owned()), ..wrong };
+    let error = OnPremises::new(&wrong).unwrap().invoke(&echo("x")).await.unwrap_err();
+    assert!(matches!(error, TransportError::Refused { .. }), "{error:?}");
 }

@@ -251,6 +251,7 @@ async fn host(name: &str) -> Option<(Client, Arc<Mutex<Tape>>)> {
             password: Zeroizing::new("vagrant".to_owned()),
             kdc: None,
             service: None,
+            channel_binding: false,
         },
         authorities: None,
         plain_loopback: true,

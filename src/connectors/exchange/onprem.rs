@@ -53,6 +53,8 @@ pub struct Settings {
     pub kdc: Option<String>,
     /// Where the servers' principal is not `HTTP/<the URL's host>`, as behind a load balancer without an account of its own.
     pub service: Option<String>,
+    /// Bind sign-ins to the connection's certificate, where the virtual directory asks for it (Extended Protection).
+    pub channel_binding: bool,
     /// PEM: the only authorities that are believed, where given.
     pub ca_file: Option<PathBuf>,
     /// How long the server may hold an answer back while a cmdlet runs.
@@ -84,6 +86,7 @@ impl Settings {
             auth: Auth::default(),
             kdc: None,
             service: None,
+            channel_binding: false,
             ca_file: None,
             operation_timeout: Duration::from_secs(20),
             deadline: Duration::from_secs(600),
@@ -114,6 +117,7 @@ impl Settings {
                 password: self.password.clone(),
                 kdc: self.kdc.clone(),
                 service: self.service.clone(),
+                channel_binding: self.channel_binding,
             },
             authorities,
             plain_loopback: self.plain_loopback,

@@ -1,9 +1,10 @@
 //! Who we are to the endpoint: Basic over TLS, or Kerberos (with or without falling back to NTLM) by SPNEGO tokens, as RFC 4559 puts
 //! them into `Authorization: Negotiate`.
 //!
-//! A Negotiate handshake belongs to one connection. It is bound to that connection's TLS certificate (RFC 5929
-//! `tls-server-end-point`), so that a token cannot be carried to another server; Exchange asks for it where Extended
-//! Protection is on, which is the default since 2019 CU14.
+//! A Negotiate handshake belongs to one connection. It can be bound to that connection's TLS certificate (RFC 5929
+//! `tls-server-end-point`), so that a token cannot be carried to another server. That is off unless asked for: beside the binding
+//! the library writes KERB_AP_OPTIONS_CBT in two octets where MS-KILE has four, and MIT's acceptor refuses such a ticket. The server
+//! itself is known by its TLS certificate; its own proof at the handshake's end is not looked at.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -49,6 +50,8 @@ pub struct Credentials {
     pub kdc: Option<String>,
     /// Where the service's principal is not `HTTP/<the URL's host>`.
     pub service: Option<String>,
+    /// Bind handshakes to the connection's certificate, where a server asks for it (Extended Protection).
+    pub channel_binding: bool,
 }
 
 /// Never the password.
@@ -132,7 +135,7 @@ impl Handshake {
             negotiate,
             handle: acquired.credentials_handle,
             service: credentials.service.clone().unwrap_or_else(|| format!("HTTP/{host}")),
-            binding: certificate.and_then(channel_binding),
+            binding: certificate.filter(|_| credentials.channel_binding).and_then(channel_binding),
             done: false,
         })
     }

@@ -147,7 +147,7 @@ impl Wire {
             lane.authenticated = false;
             lane.learn(&response);
             drained(response).await;
-        } else if self.url.scheme() == "https" {
+        } else if self.settings.credentials.channel_binding && self.url.scheme() == "https" {
             // Only to see this connection's certificate, which the token is bound to.
             let response = self.post(&lane.http, String::new(), None, patience).await.map_err(not_begun)?;
             lane.learn(&response);
