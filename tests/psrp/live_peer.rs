@@ -493,18 +493,16 @@ async fn a_script_is_refused_and_an_idle_pool_has_nothing_to_say() {
 async fn kerberos_signs_in_and_every_connection_does_so_for_itself() {
     let Some(peer) = Peer::there().await else { return };
     let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (Some(realm), Some(kdc)) = (read("EXCHANGE_REALM"), read("EXCHANGE_KDC")) else {
-        eprintln!("skipped: EXCHANGE_REALM and EXCHANGE_KDC name no domain controller");
+    let (Some(user), Some(kdc)) = (read("EXCHANGE_KERBEROS_USER"), read("EXCHANGE_KDC")) else {
+        eprintln!("skipped: EXCHANGE_KERBEROS_USER and EXCHANGE_KDC name no account and domain controller");
         return;
     };
-    let account = peer.user.rsplit('\\').next().unwrap();
-    let user = format!("{account}@{realm}");
     for auth in [Auth::Kerberos, Auth::Negotiate] {
         let settings = Settings {
             auth,
             user: user.clone(),
             kdc: Some(kdc.clone()),
-            service: read("EXCHANGE_SPN"),
+            service: read("EXCHANGE_SERVICE"),
             ..peer.settings()
         };
         let transport = Arc::new(OnPremises::new(&settings).unwrap());
@@ -522,7 +520,7 @@ async fn kerberos_signs_in_and_every_connection_does_so_for_itself() {
         transport.close().await;
     }
     let wrong =
-        Settings { auth: Auth::Kerberos, user, kdc: Some(kdc), service: read("EXCHANGE_SPN"), ..peer.settings() };
+        Settings { auth: Auth::Kerberos, user, kdc: Some(kdc), service: read("EXCHANGE_SERVICE"), ..peer.settings() };
     let wrong = Settings { password: Zeroizing::new("not the password".to_owned()), ..wrong };
     let error = OnPremises::new(&wrong).unwrap().invoke(&echo("x")).await.unwrap_err();
     assert!(matches!(error, TransportError::Refused { .. }), "{error:?}");
