@@ -164,7 +164,6 @@ impl Handshake {
             .with_input(&mut inputs)
             .with_output(&mut outputs);
         let result = self.negotiate.initialize_security_context_impl(&mut builder)?.resolve_with_client(&Kdc)?;
-        drop(builder);
         self.done = result.status == SecurityStatus::Ok;
         let token = outputs.into_iter().next().map(|buffer| buffer.buffer).unwrap_or_default();
         // Kerberos says everything at once and hears a proof back; NTLM is challenged first.
