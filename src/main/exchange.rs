@@ -127,6 +127,8 @@ fn transport(config: Option<&Config>, invoke: &Invoke) -> anyhow::Result<Box<dyn
         settings.resource_uri.clone_from(uri);
     }
     settings.ca_file.clone_from(&endpoint.ca_file);
+    // Who writes http:// and this machine's own address means it; any other machine is refused without TLS.
+    settings.plain_loopback = true;
     Ok(Box::new(onprem::OnPremises::new(&settings)?))
 }
 

@@ -1,269 +1,13 @@
-//! Real Windows hosts' recorded answers, served again. The folder comes from `TENURE_PSRP_RECORDINGS`.
-//!
-//! The recordings' pipelines carry scripts, which this client never sends: requests are compared by action, resource, options,
-//! selectors and the types of the messages inside, and the server's side is played as it was.
+//! What real Windows hosts said is understood, and what a host may say instead is taken for what it is.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use tenure::connectors::exchange::psrp::auth::{Credentials, Scheme};
 use tenure::connectors::exchange::psrp::clixml::Value;
-use tenure::connectors::exchange::psrp::wsman::{Answer, Body, Meaning, WireSettings};
-use tenure::connectors::exchange::psrp::{Argument, Client, ClientError, ClientSettings, Command, PipelineState};
-use uuid::Uuid;
-use zeroize::Zeroizing;
+use tenure::connectors::exchange::psrp::wsman::{Answer, Body, Meaning};
+use tenure::connectors::exchange::psrp::{Argument, ClientError, Command, PipelineState};
 
-/// A request and what was answered.
-#[derive(Debug, Clone, Default)]
-struct Exchange {
-    request: String,
-    response: String,
-    status: u16,
-}
-
-/// The few forms of YAML that the recordings have: plain scalars, folded over several lines.
-fn read(text: &str) -> Vec<Exchange> {
-    let mut exchanges: Vec<Exchange> = Vec::new();
-    let mut key = "";
-    for line in text.lines() {
-        let (new, rest) = match line {
-            _ if line.starts_with("- request:") => ("request", &line[10..]),
-            _ if line.starts_with("  response:") => ("response", &line[11..]),
-            _ if line.starts_with("    code:") => ("code", &line[9..]),
-            _ if line.starts_with("  transport_error:") || line.starts_with("    protocol:") || line == "messages:" => {
-                key = "";
-                continue;
-            }
-            _ => (key, line),
-        };
-        key = new;
-        if line.starts_with("- request:") {
-            exchanges.push(Exchange { status: 200, ..Exchange::default() });
-        }
-        let last = exchanges.last_mut().expect("a recording begins with a request");
-        let part = match key {
-            "request" => &mut last.request,
-            "response" => &mut last.response,
-            "code" => {
-                last.status = rest.trim().parse().unwrap();
-                continue;
-            }
-            _ => continue,
-        };
-        if !part.is_empty() {
-            part.push(' ');
-        }
-        part.push_str(rest.trim());
-    }
-    exchanges
-}
-
-fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
-    let from = text.find(start)? + start.len();
-    Some(&text[from..from + text[from..].find(end)?])
-}
-
-fn action(text: &str) -> String {
-    let named = text.split("Action").nth(1).and_then(|rest| between(rest, ">", "<")).unwrap_or_default();
-    named.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let rest = &text[text.find(&format!("{name} s:mustUnderstand"))?..];
-    between(rest, ">", "<")
-}
-
-fn options(text: &str) -> BTreeMap<String, String> {
-    let pieces = text.split(":Option ").skip(1);
-    pieces
-        .filter_map(|piece| Some((between(piece, "Name=\"", "\"")?.to_owned(), between(piece, ">", "<")?.to_owned())))
-        .collect()
-}
-
-/// The octets in an envelope: `creationXml`, `Arguments`, `Stream`.
-fn blobs(text: &str) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for mark in ["<creationXml", "Arguments>", "Stream "] {
-        for piece in text.split(mark).skip(1) {
-            let inner = if mark.ends_with('>') { piece } else { piece.split_once('>').map_or("", |(_, rest)| rest) };
-            let packed = inner.split('<').next().unwrap_or_default();
-            if let Ok(bytes) = STANDARD.decode(packed.trim()).map_err(drop)
-                && !bytes.is_empty()
-            {
-                found.push(bytes);
-            }
-        }
-    }
-    found
-}
-
-/// The types of the messages that begin in these fragments.
-fn message_types(blobs: &[Vec<u8>]) -> Vec<u32> {
-    let mut types = Vec::new();
-    for blob in blobs {
-        let mut rest = blob.as_slice();
-        while rest.len() >= 21 {
-            let length = u32::from_be_bytes(rest[17..21].try_into().unwrap()) as usize;
-            if rest[16] & 1 != 0 {
-                types.push(u32::from_le_bytes(rest[25..29].try_into().unwrap()));
-            }
-            rest = &rest[21 + length..];
-        }
-    }
-    types
-}
-
-/// Recorded ids and what they are in this conversation.
-#[derive(Default)]
-struct Tape {
-    exchanges: Vec<Exchange>,
-    next: usize,
-    ids: BTreeMap<Uuid, Uuid>,
-    /// Whether what was asked differed from what was recorded.
-    wrong: Vec<String>,
-    seen: Vec<String>,
-}
-
-impl Tape {
-    fn answer(&mut self, request: &str) -> (StatusCode, String) {
-        let asked = action(request);
-        self.seen.push(asked.clone());
-        if asked == "Create" {
-            self.next = 0;
-        }
-        let recorded =
-            |tape: &Self| tape.exchanges.get(tape.next).map(|exchange| action(&exchange.request)).unwrap_or_default();
-        // Input for scripts, which a cmdlet does not get.
-        while recorded(self) == "Send" && asked != "Send" {
-            self.next += 1;
-        }
-        if asked == "Signal" && recorded(self) != "Signal" {
-            return (StatusCode::OK, answered(request, "<rsp:SignalResponse/>"));
-        }
-        if recorded(self) == "Get" && asked == "Command" {
-            // The shell is gone by then: the recorded fault says so.
-            let fault = self.exchanges.last().unwrap().clone();
-            return (StatusCode::from_u16(fault.status).unwrap(), self.translate(&fault.response, request));
-        }
-        let Some(exchange) = self.exchanges.get(self.next).cloned() else {
-            self.wrong.push(format!("{asked} after the recording's end"));
-            return (StatusCode::NOT_FOUND, String::new());
-        };
-        self.next += 1;
-        self.compare(&exchange.request, request);
-        (StatusCode::from_u16(exchange.status).unwrap(), self.translate(&exchange.response, request))
-    }
-
-    fn compare(&mut self, recorded: &str, asked: &str) {
-        for (old, new) in [("ShellId=\"", "ShellId=\""), ("CommandId=\"", "CommandId=\"")] {
-            let ids = between(recorded, old, "\"").zip(between(asked, new, "\""));
-            if let Some((old, new)) = ids {
-                self.ids.insert(old.parse().unwrap(), new.parse().unwrap());
-            }
-        }
-        let mut differ = |what: &str, one: String, other: String| {
-            if one != other {
-                self.wrong.push(format!("{}: {what}: {other}, recorded {one}", action(asked)));
-            }
-        };
-        differ("action", action(recorded), action(asked));
-        differ(
-            "resource",
-            format!("{:?}", element(recorded, "ResourceURI")),
-            format!("{:?}", element(asked, "ResourceURI")),
-        );
-        differ("options", format!("{:?}", options(recorded)), format!("{:?}", options(asked)));
-        differ(
-            "selects",
-            recorded.contains("Selector Name=\"ShellId\"").to_string(),
-            asked.contains("Selector Name=\"ShellId\"").to_string(),
-        );
-        let types = |text: &str| format!("{:x?}", message_types(&blobs(text)));
-        differ("messages", types(recorded), types(asked));
-    }
-
-    /// Puts this conversation's ids in the place of the recorded ones, in the text and in the messages.
-    fn translate(&self, response: &str, request: &str) -> String {
-        let mut text = response.to_owned();
-        for blob in blobs(response) {
-            let mut bytes = blob.clone();
-            for (old, new) in &self.ids {
-                // Most recorded clients wrote their ids big-endian, and the host gave them back as they came.
-                let (old, new) = ([old.to_bytes_le(), *old.as_bytes()], new.to_bytes_le());
-                for at in 0..bytes.len().saturating_sub(15) {
-                    if old.iter().any(|old| bytes[at..at + 16] == *old) {
-                        bytes[at..at + 16].copy_from_slice(&new);
-                    }
-                }
-            }
-            text = text.replace(&STANDARD.encode(&blob), &STANDARD.encode(&bytes));
-        }
-        for (old, new) in &self.ids {
-            text = text.replace(&old.to_string().to_uppercase(), &new.to_string().to_uppercase());
-        }
-        let ours = between(request, "MessageID>", "<").unwrap_or_default();
-        match between(&text, "RelatesTo>", "<").map(str::to_owned) {
-            Some(theirs) if !theirs.is_empty() => text.replace(&theirs, ours),
-            _ => text,
-        }
-    }
-}
-
-fn answered(request: &str, body: &str) -> String {
-    format!(
-        "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\" \
-         xmlns:rsp=\"http://schemas.microsoft.com/wbem/wsman/1/windows/shell\"><s:Header><a:RelatesTo>{}</a:RelatesTo></s:Header>\
-         <s:Body>{body}</s:Body></s:Envelope>",
-        between(request, "MessageID>", "<").unwrap_or_default()
-    )
-}
-
-async fn play(State(tape): State<Arc<Mutex<Tape>>>, request: String) -> Response {
-    let (status, body) = tape.lock().unwrap().answer(&request);
-    (status, [(header::CONTENT_TYPE, "application/soap+xml;charset=UTF-8")], body).into_response()
-}
-
-/// A client of a host that answers from this recording; `None` where there are no recordings.
-async fn host(name: &str) -> Option<(Client, Arc<Mutex<Tape>>)> {
-    let Some(folder) = std::env::var_os("TENURE_PSRP_RECORDINGS").map(PathBuf::from) else {
-        eprintln!("skipped: TENURE_PSRP_RECORDINGS names no folder with recordings");
-        return None;
-    };
-    let text = std::fs::read_to_string(folder.join(format!("{name}.yml"))).unwrap();
-    let tape = Arc::new(Mutex::new(Tape { exchanges: read(&text), ..Tape::default() }));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/wsman", listener.local_addr().unwrap());
-    let router = Router::new().fallback(play).with_state(tape.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let wire = WireSettings {
-        url,
-        credentials: Credentials {
-            scheme: Scheme::Basic,
-            user: "vagrant".to_owned(),
-            password: Zeroizing::new("vagrant".to_owned()),
-            kdc: None,
-            service: None,
-            channel_binding: false,
-        },
-        authorities: None,
-        plain_loopback: true,
-        longest_answer: 1 << 20,
-    };
-    let settings = ClientSettings {
-        deadline: Duration::from_secs(30),
-        max_runspaces: 1,
-        ..ClientSettings::new(wire, "http://schemas.microsoft.com/powershell/Microsoft.PowerShell")
-    };
-    Some((Client::new(settings).unwrap(), tape))
-}
+use super::tape::{Tape, host};
 
 fn any_command() -> Command {
     Command {
@@ -357,6 +101,66 @@ async fn lists_and_numbers_keep_their_kinds() {
         assert_eq!(merged.count(), errors);
         client.close().await;
         nothing_differed(&tape);
+    }
+}
+
+fn fault(code: u32, subcode: &str, reason: &str) -> String {
+    format!(
+        "<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value xmlns:w=\"w\">w:{subcode}</s:Value></s:Subcode></s:Code>\
+         <s:Reason><s:Text xml:lang=\"de-DE\">{reason}</s:Text></s:Reason><s:Detail>\
+         <f:WSManFault xmlns:f=\"f\" Code=\"{code}\"><f:Message>{reason}</f:Message></f:WSManFault></s:Detail></s:Fault>"
+    )
+}
+
+/// What a host says instead of what was recorded, and how often each action is then asked for.
+async fn despite(instead: Vec<(&'static str, u16, String)>) -> Option<Vec<String>> {
+    let (client, tape) = host("application_args").await?;
+    client.open().await.unwrap();
+    tape.lock().unwrap().instead = instead;
+    let finished = client.run(&any_command()).await.unwrap();
+    assert!(finished.completed());
+    client.close().await;
+    nothing_differed(&tape);
+    let seen = tape.lock().unwrap().seen.clone();
+    Some(seen.into_iter().skip(3).filter(|action| action != "Signal").collect())
+}
+
+#[tokio::test]
+async fn a_long_poll_without_news_is_asked_again() {
+    let quiet = || ("Receive", 500, fault(2_150_858_793, "TimedOut", "Zeit abgelaufen"));
+    let Some(seen) = despite(vec![quiet(), quiet(), quiet()]).await else { return };
+    assert_eq!(seen, ["Command", "Receive", "Receive", "Receive", "Receive", "Delete"]);
+}
+
+#[tokio::test]
+async fn a_command_that_is_throttled_is_sent_again_when_it_may_be() {
+    let wait = "Die nächste Anforderung dieses Benutzers wird für mindestens 300 Millisekunden nicht genehmigt.";
+    let started = std::time::Instant::now();
+    let Some(seen) = despite(vec![("Command", 500, fault(2_150_859_175, "QuotaLimit", wait))]).await else { return };
+    assert_eq!(seen, ["Command", "Command", "Receive", "Delete"]);
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn output_is_asked_for_again_where_the_server_was_not_ready() {
+    let Some(seen) = despite(vec![("Receive", 503, String::new())]).await else { return };
+    assert_eq!(seen, ["Command", "Receive", "Receive", "Delete"]);
+}
+
+#[tokio::test]
+async fn a_command_that_may_have_begun_is_not_sent_again() {
+    for instead in [
+        ("Receive", 502, String::new()),
+        ("Command", 500, "<nonsense/>".to_owned()),
+        ("Receive", 200, "<nonsense/>".to_owned()),
+    ] {
+        let Some((client, tape)) = host("application_args").await else { return };
+        client.open().await.unwrap();
+        tape.lock().unwrap().instead = vec![instead];
+        let error = client.run(&any_command()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unknown { .. }), "{error:?}");
+        let seen = tape.lock().unwrap().seen.clone();
+        assert_eq!(seen.iter().filter(|action| *action == "Command").count(), 1, "{seen:?}");
     }
 }
 

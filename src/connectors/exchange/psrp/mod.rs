@@ -36,6 +36,7 @@ mod event;
 mod finished;
 mod fragment;
 mod host;
+mod inboxes;
 mod limits;
 mod message;
 mod pipeline;

@@ -3,7 +3,6 @@
 //! Each pipeline asks for its own output (a Receive names its pipeline), so that a slow one holds up none of the others; what arrives goes
 //! through the one [`Pool`] and is sorted to whom it is for. A pipeline whose future is dropped is stopped on the server.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +13,9 @@ use uuid::Uuid;
 
 use super::client::{ClientError, Outlook};
 use super::finished::Finished;
+use super::inboxes::Core;
 use super::wsman::{Answer, Body, Envelopes, Meaning, Signal, Stream, Wire, WireError};
-use super::{Command, Event, Pool, PoolOptions, PoolState, ProtocolError};
+use super::{Command, Pool, PoolOptions, ProtocolError};
 
 /// More than the server may hold an answer: what is not there by then is not coming.
 const GRACE: Duration = Duration::from_secs(15);
@@ -57,13 +57,6 @@ pub(super) struct Session {
     gone: AtomicBool,
 }
 
-struct Core {
-    pool: Pool,
-    inboxes: HashMap<Uuid, Vec<Event>>,
-    opened: bool,
-    end: Option<String>,
-}
-
 /// How one Receive went.
 enum Received {
     Something { done: bool },
@@ -84,11 +77,10 @@ impl Session {
             Body::Fault(fault) => return Err(ClientError::from_fault(&fault, Outlook::NotSent)),
             _ => return Err(ClientError::not_sent("the server did not say which shell it opened")),
         };
-        let core = Core { pool, inboxes: HashMap::new(), opened: false, end: None };
         let session = Self {
             setting,
             shell,
-            core: Mutex::new(core),
+            core: Mutex::new(Core::new(pool)),
             slots: Semaphore::new(slots),
             key: tokio::sync::Mutex::new(()),
             broken: AtomicBool::new(false),
@@ -342,40 +334,6 @@ impl Drop for Session {
             let (setting, shell) = (self.setting.clone(), self.shell.clone());
             runtime.spawn(async move { setting.delete(&shell).await });
         }
-    }
-}
-
-impl Core {
-    /// Puts an event to the pipeline it is about; gives why the pool ended, where it did.
-    fn sort(&mut self, event: Event) -> Option<String> {
-        let pipeline = match &event {
-            Event::Opened => {
-                self.opened = true;
-                return None;
-            }
-            Event::PoolState { state, reason } => {
-                let over = matches!(state, PoolState::Closed | PoolState::Broken | PoolState::Closing);
-                return over
-                    .then(|| reason.as_ref().map_or_else(|| format!("{state:?}"), |reason| reason.message.clone()));
-            }
-            Event::SessionKey
-            | Event::KeyAsked
-            | Event::ApplicationData(_)
-            | Event::HostCall { pipeline: None, .. } => return None,
-            Event::HostCall { pipeline: Some(pipeline), .. }
-            | Event::PipelineState { pipeline, .. }
-            | Event::Output { pipeline, .. }
-            | Event::Error { pipeline, .. }
-            | Event::Warning { pipeline, .. }
-            | Event::Verbose { pipeline, .. }
-            | Event::Debug { pipeline, .. }
-            | Event::Progress { pipeline, .. }
-            | Event::Information { pipeline, .. } => *pipeline,
-        };
-        if let Some(inbox) = self.inboxes.get_mut(&pipeline) {
-            inbox.push(event);
-        }
-        None
     }
 }
 
