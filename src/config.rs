@@ -91,6 +91,123 @@ impl Default for WorkerConfig {
 #[serde(tag = "family", rename_all = "snake_case")]
 pub enum TargetConfig {
     Ad(AdTargetConfig),
+    ExchangeOnPremises(ExchangeOnPremisesConfig),
+    ExchangeOnline(ExchangeOnlineConfig),
+}
+
+impl TargetConfig {
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Ad(ad) => &ad.key,
+            Self::ExchangeOnPremises(exchange) => &exchange.key,
+            Self::ExchangeOnline(exchange) => &exchange.key,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ad(ad) => &ad.name,
+            Self::ExchangeOnPremises(exchange) => &exchange.name,
+            Self::ExchangeOnline(exchange) => &exchange.name,
+        }
+    }
+
+    pub fn observe_only(&self) -> bool {
+        match self {
+            Self::Ad(ad) => ad.observe_only,
+            Self::ExchangeOnPremises(exchange) => exchange.observe_only,
+            Self::ExchangeOnline(exchange) => exchange.observe_only,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinerMailboxConfig {
+    #[default]
+    None,
+    Mailbox,
+    Remote,
+    Licence,
+}
+
+/// Exchange on premises, by PowerShell remoting.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeOnPremisesConfig {
+    /// `exchange:onprem`, `exchange:online`
+    pub key: String,
+    /// Shown to people: "Exchange".
+    #[serde(default = "default_exchange_name")]
+    pub name: String,
+    /// The key of the directory whose accounts its mailboxes belong to: `ad:corp.example.com`.
+    pub directory: Option<String>,
+    /// What stands behind the @ of new addresses: `example.com`.
+    pub mail_domain: Option<String>,
+    /// How joiners get their mailbox here: `none`, `mailbox`, `remote`, `licence`.
+    #[serde(default)]
+    pub joiner_mailbox: JoinerMailboxConfig,
+    /// The directory group whose members get a licence, by name.
+    pub licence_group: Option<String>,
+    #[serde(default)]
+    pub observe_only: bool,
+    /// `https://exchange.corp.example.com/PowerShell/`
+    pub url: String,
+    #[serde(default = "default_resource_uri")]
+    pub resource_uri: String,
+    /// `basic` over HTTPS, `kerberos`, `negotiate`
+    #[serde(default = "default_exchange_auth")]
+    pub auth: String,
+    pub user: String,
+    pub password_file: PathBuf,
+    /// PEM of the authority that signed the server's certificate; the system's store where absent.
+    pub ca_file: Option<PathBuf>,
+    /// Kerberos: the key distribution centre, `tcp://dc1.corp.example.com:88`, where DNS does not tell.
+    pub kdc: Option<String>,
+    /// Where shared mailboxes and lists are made: an organisational unit's canonical name or DN.
+    pub organizational_unit: Option<String>,
+    /// The mailbox database; Exchange chooses where absent.
+    pub database: Option<String>,
+    /// Hybrid: what stands behind the @ of a remote mailbox's routing address.
+    pub remote_routing_domain: Option<String>,
+    /// Cmdlets side by side, at most three.
+    #[serde(default = "default_runspaces")]
+    pub runspaces: u8,
+}
+
+/// Exchange Online, by the admin REST endpoint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeOnlineConfig {
+    /// `exchange:onprem`, `exchange:online`
+    pub key: String,
+    /// Shown to people: "Exchange".
+    #[serde(default = "default_exchange_name")]
+    pub name: String,
+    /// The key of the directory whose accounts its mailboxes belong to: `ad:corp.example.com`.
+    pub directory: Option<String>,
+    /// What stands behind the @ of new addresses: `example.com`.
+    pub mail_domain: Option<String>,
+    /// How joiners get their mailbox here: `none`, `mailbox`, `remote`, `licence`.
+    #[serde(default)]
+    pub joiner_mailbox: JoinerMailboxConfig,
+    /// The directory group whose members get a licence, by name.
+    pub licence_group: Option<String>,
+    #[serde(default)]
+    pub observe_only: bool,
+    /// The tenant's id.
+    pub tenant: String,
+    pub client_id: String,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    /// `https://outlook.office365.com`; national clouds have their own.
+    #[serde(default = "default_online_base")]
+    pub base: String,
+    #[serde(default = "default_online_authority")]
+    pub authority: String,
+    #[serde(default = "default_online_scope")]
+    pub scope: String,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -210,6 +327,34 @@ fn default_connections() -> u32 {
 
 fn default_ad_name() -> String {
     "Active Directory".to_owned()
+}
+
+fn default_exchange_name() -> String {
+    "Exchange".to_owned()
+}
+
+fn default_resource_uri() -> String {
+    "http://schemas.microsoft.com/powershell/Microsoft.Exchange".to_owned()
+}
+
+fn default_exchange_auth() -> String {
+    "kerberos".to_owned()
+}
+
+fn default_runspaces() -> u8 {
+    2
+}
+
+fn default_online_base() -> String {
+    "https://outlook.office365.com".to_owned()
+}
+
+fn default_online_authority() -> String {
+    "https://login.microsoftonline.com".to_owned()
+}
+
+fn default_online_scope() -> String {
+    "https://outlook.office365.com/.default".to_owned()
 }
 
 fn default_correlation() -> String {

@@ -61,7 +61,12 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     }
     let containers = if up { containers(&pool).await } else { Vec::new() };
     for target in &config.target {
-        let TargetConfig::Ad(ad) = target;
+        let TargetConfig::Ad(ad) = target else {
+            for (good, text) in worker::exchange::check(target).await {
+                say(target.key(), if good { Found::Well(text) } else { Found::Ill(text) });
+            }
+            continue;
+        };
         let connector = AdConnector::new(worker::ad_settings(ad));
         for finding in connector.check(&containers, Clock::System.now()).await {
             say(&ad.key, if finding.good { Found::Well(finding.text) } else { Found::Ill(finding.text) });

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::access::{Role, roles, sign_in, token};
 use crate::catalog::{
     self, Birthright, BirthrightRule, Condition, Held, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
-    SystemFacts,
 };
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};
@@ -63,17 +62,20 @@ struct SiteRow {
 pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path) -> anyhow::Result<String> {
     let by = By { via: "command".to_owned(), ..By::default() };
     let now = clock.now();
-    let TargetConfig::Ad(directory) =
-        config.target.first().context("no [[target]] is configured: the demo needs its directory")?;
+    let directory = config.target.iter().find_map(|target| match target {
+        TargetConfig::Ad(directory) => Some(directory),
+        _ => None,
+    });
+    let directory = directory.context("no directory is configured: the demo needs one")?;
     let mut tx = pool.begin().await?;
     for site in csv::Reader::from_path(folder.join("sites.csv")).context("sites.csv")?.deserialize() {
         let site: SiteRow = site.context("sites.csv")?;
         let data = people::SiteData { code: &site.code, name: &site.name, zone: &site.zone, country: &site.country };
         people::site(&mut tx, now, &by, &data).await?;
     }
-    let key = SystemKey(directory.key.clone());
-    catalog::target_system(&mut tx, now, &by, &key, (&directory.name, directory.observe_only), &SystemFacts::default())
-        .await?;
+    for (key, name, observe_only, facts) in crate::worker::targets(config) {
+        catalog::target_system(&mut tx, now, &by, &key, (&name, observe_only), &facts).await?;
+    }
     tx.commit().await?;
     let file = fs::File::open(folder.join("people.csv")).context("people.csv")?;
     let imported = people::import(pool, now, &by, file).await?.map_err(|errors| {
@@ -85,8 +87,9 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
     let swept = sweep(pool, &connector, &clock).await?;
     let groups = catalogue(pool, &clock, &by, folder, directory).await?;
     let held = adopt(pool, &clock, &by, directory).await?;
+    let mail = mail(pool, config, &clock, &by, folder).await?;
     Ok(format!(
-        "People: {imported}. Directory: {swept} objects seen. Catalogue: {groups} groups. Access found: {held} new grants."
+        "People: {imported}. Directory: {swept} objects seen. Catalogue: {groups} groups, {mail} of Exchange. Access found: {held} new grants."
     ))
 }
 
@@ -204,6 +207,69 @@ async fn catalogue(
     }
     tx.commit().await?;
     Ok(added)
+}
+
+/// A shared mailbox or a room, and who answers for it.
+#[derive(Deserialize)]
+struct SharedMailbox {
+    address: String,
+    owner: String,
+}
+
+/// What Exchange has, and what of it can be asked for: rights on shared mailboxes, places on lists.
+async fn mail(pool: &PgPool, config: &Config, clock: &Clock, by: &By, folder: &Path) -> anyhow::Result<usize> {
+    let mut added = 0;
+    for target in config.target.iter().filter(|target| !matches!(target, TargetConfig::Ad(_))) {
+        let connector = crate::worker::exchange::connector(target)?;
+        sweep(pool, &connector, clock).await?;
+        let mut tx = pool.begin().await?;
+        for shared in read::<Vec<SharedMailbox>>(&folder.join("mailboxes.json"))? {
+            let Some(object) = mirror::mail::by_typed(&mut tx, &shared.address).await? else { continue };
+            let owner = people::by_employee_number(&mut tx, &shared.owner).await?;
+            if object.recipient.system.0 == target.key() {
+                for (right, name) in crate::plan::mail::RIGHTS {
+                    let name = format!("{name} – {}", object.recipient.name);
+                    let held = (Held::MailboxPermission, right);
+                    added += offer(&mut tx, (clock, by), (&object.recipient, held, name), owner).await?;
+                }
+            }
+        }
+        for object in mirror::mail::search(&mut tx, ("", Some(true)), 100).await? {
+            let recipient = &object.recipient;
+            if recipient.system.0 != target.key() || recipient.kind == "dynamic" {
+                continue;
+            }
+            let owners = crate::plan::mail::ids_in(object.state.get("owners"));
+            let ids: Vec<Uuid> = owners.iter().filter_map(|id| id.parse().ok()).collect();
+            let owner = mirror::mail::by_ids(&mut tx, &ids).await?.into_iter().find_map(|owner| owner.recipient.person);
+            let held = (Held::ListMembership, "");
+            added += offer(&mut tx, (clock, by), (recipient, held, recipient.name.clone()), owner).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(added)
+}
+
+async fn offer(
+    conn: &mut sqlx::PgConnection,
+    (clock, by): (&Clock, &By),
+    (recipient, (held, right), name): (&mirror::mail::Recipient, (Held, &str), String),
+    owner: Option<crate::ids::PersonId>,
+) -> anyhow::Result<usize> {
+    let new = NewEntitlement {
+        system: recipient.system.clone(),
+        held,
+        native_id: recipient.id,
+        right: right.to_owned(),
+        name,
+        description: recipient.address.clone(),
+        owner,
+        risk: Risk::Normal,
+        sox: false,
+        requestable: true,
+    };
+    catalog::add(conn, clock.now(), by, &new).await?;
+    Ok(1)
 }
 
 /// “location”, “department”, “type”: what a birthright rule looks at.

@@ -153,7 +153,7 @@ bind_dn = "CN=svc-tenure,OU=Service,$DIRECTORY_BASE"
 password_file = "$LAB_PLACE/secrets/svc-tenure"
 ca_file = "$LAB_PLACE/ca.pem"
 base_dn = "$DIRECTORY_BASE"
-
+$(exchange_config)
 [mail]
 url = "smtp://$LAB_ADDRESS:$LAB_MAIL_PORT"
 from = "Tenure <tenure@example.com>"

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
 use crate::target::SystemKey;
@@ -34,9 +33,9 @@ pub struct SystemFacts {
     pub directory: Option<SystemKey>,
     #[serde(default, skip_serializing_if = "is_none")]
     pub joiner_mailbox: JoinerMailbox,
-    /// Exchange: the directory group whose members get a licence, by immutable id.
+    /// Exchange: the directory group whose members get a licence, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub licence_group: Option<Uuid>,
+    pub licence_group: Option<String>,
     /// Exchange: what stands behind the @ of new addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_domain: Option<String>,

@@ -119,7 +119,8 @@ pub(super) async fn members(
     Ok(())
 }
 
-/// Brings the rights on one object up to date: these and no others.
+/// Brings the rights on one mailbox or list up to date: these and no others. Rights on folders are not asked for by the
+/// feed; of them the mirror knows what steps did.
 pub(super) async fn rights(
     conn: &mut PgConnection,
     system: &SystemKey,
@@ -132,7 +133,7 @@ pub(super) async fn rights(
     let states = rights.iter().map(|right| json(&right.state)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query!(
         "delete from mail_right r
-          where system = $1 and object_id = $2
+          where system = $1 and object_id = $2 and kind = 'mailbox_permission'
             and not exists (select from unnest($3::text[], $4::uuid[], $5::text[]) as seen (kind, trustee, name)
                              where seen.kind = r.kind and seen.trustee = r.trustee_id and seen.name = r.right_name)",
         system.0,

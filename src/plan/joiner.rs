@@ -301,11 +301,12 @@ fn mail_steps(sight: &Sight<'_>, organisation: &TargetSystem, names: &Names) -> 
         let step = mail::step(on, MAILBOX.to_owned(), difference, &names.display_name);
         steps.push(PlannedStep { after: vec![ACCOUNT.to_owned()], why: "joiner".to_owned(), ..step });
     }
-    if let Some(group) = organisation.facts.licence_group {
+    let remote = organisation.facts.joiner_mailbox != JoinerMailbox::Mailbox;
+    let group = organisation.facts.licence_group.as_ref().filter(|_| remote);
+    if let Some((name, group)) = group.and_then(|name| sight.licence_groups.get_key_value(name)) {
         let member = Reference::Step { step: ACCOUNT.to_owned() };
-        let name = sight.licence_groups.get(&group).map_or("Licence", String::as_str);
         let presence = (Presence::Absent, Presence::Present);
-        let step = PlannedStep::membership(&sight.directory, LICENCE.to_owned(), (group, name), member, presence);
+        let step = PlannedStep::membership(&sight.directory, LICENCE.to_owned(), (*group, name), member, presence);
         steps.push(PlannedStep { why: "licence for the mailbox".to_owned(), ..step });
     }
     steps

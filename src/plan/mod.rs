@@ -252,8 +252,8 @@ pub struct Sight<'a> {
     pub entitlements: BTreeMap<EntitlementId, Entitlement>,
     /// The Exchange organisations.
     pub exchange: Vec<TargetSystem>,
-    /// The names of the licence groups that they speak of.
-    pub licence_groups: BTreeMap<Uuid, String>,
+    /// The licence groups that they speak of, by name.
+    pub licence_groups: BTreeMap<String, Uuid>,
     /// Mailboxes and lists that answers name, and the subject's own, as last seen.
     pub objects: BTreeMap<Uuid, Object>,
     /// What the subject holds in Exchange: mailboxes of their own by id, rights elsewhere, lists that they are on or own.

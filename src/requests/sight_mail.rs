@@ -168,11 +168,15 @@ pub(super) async fn see(conn: &mut PgConnection, sight: &mut Sight<'_>, answers:
     if sight.exchange.is_empty() {
         return Ok(());
     }
-    let groups: Vec<Uuid> = sight.exchange.iter().filter_map(|system| system.facts.licence_group).collect();
-    let names = sqlx::query!("select native_id, name from directory_group where native_id = any ($1)", &groups)
-        .fetch_all(&mut *conn)
-        .await?;
-    sight.licence_groups = names.into_iter().map(|row| (row.native_id, row.name)).collect();
+    let groups: Vec<String> = sight.exchange.iter().filter_map(|system| system.facts.licence_group.clone()).collect();
+    let found = sqlx::query!(
+        "select native_id, name from directory_group where system = $1 and name = any ($2) and gone_at is null",
+        sight.directory.0,
+        &groups
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    sight.licence_groups = found.into_iter().map(|row| (row.name, row.native_id)).collect();
     let named = match answers {
         Answers::MailboxAccess(answers) => vec![answers.mailbox.id],
         Answers::MailboxChange(answers) => vec![answers.mailbox.id],

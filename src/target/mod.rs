@@ -532,7 +532,7 @@ pub struct ChangedObject {
     pub members_added: Vec<Uuid>,
     pub members_removed: Vec<Uuid>,
     pub members_whole: bool,
-    /// Who holds which right on it, all of them; None where the feed did not ask.
+    /// Who holds which right on it as a whole (not on its folders), all of them; None where the feed did not ask.
     pub rights: Option<Vec<Right>>,
     pub native: Native,
 }

@@ -4,6 +4,7 @@
 //! ([`routines::TABLE`]). Any number of workers may run against one PostgreSQL: steps are leased row by row, routines by a
 //! row each. Stopping lets what has begun come to its end.
 
+pub mod exchange;
 mod log;
 mod routines;
 mod steps;
@@ -13,15 +14,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::catalog::{self, SystemFacts};
 use crate::changes::secret::Vault;
 use crate::clock::Clock;
 use crate::config::{Config, EvidenceConfig, MailConfig, TargetConfig};
 use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
 use crate::evidence::anchoring::Anchoring;
+use crate::evidence::{By, EvidenceError};
 use crate::evidence::log::Sequencer;
 use crate::evidence::signer::{Keeper, Line};
 use crate::target::{Connector, SystemKey};
@@ -41,6 +45,8 @@ pub struct Worker {
     pub(crate) company: String,
     pub(crate) concurrency: usize,
     pub(crate) lease_seconds: i32,
+    /// What this worker is set up to reach: key, name, observe only, facts.
+    pub(crate) targets: Vec<(SystemKey, String, bool, SystemFacts)>,
 }
 
 impl Worker {
@@ -58,7 +64,7 @@ impl Worker {
             clock,
             name: format!("{}-{}", std::process::id(), hex::encode(rand::random::<[u8; 3]>())),
             vault,
-            connectors: connectors(config),
+            connectors: connectors(config)?,
             mail: config.mail.clone(),
             evidence: config.evidence.clone(),
             anchoring: config.evidence.as_ref().map(Anchoring::new).transpose()?,
@@ -66,6 +72,7 @@ impl Worker {
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
             lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(3),
+            targets: targets(config),
         })
     }
 
@@ -79,6 +86,18 @@ impl Worker {
     /// Works until told to stop, then finishes what has begun.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let tasks = TaskTracker::new();
+        while !stop.is_cancelled() {
+            match make_known(&self.pool, self.clock.now(), &self.targets).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(worker = %self.name, %error, "the target systems could not be made known; tried again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+            }
+        }
         tracing::info!(worker = %self.name, systems = self.connectors.len(), "worker started");
         for routine in routines::TABLE {
             let (worker, stop) = (self.clone(), stop.clone());
@@ -117,17 +136,50 @@ pub fn signing(evidence: &EvidenceConfig) -> Option<(PathBuf, Line)> {
 }
 
 /// The connectors as configured, by system.
-pub fn connectors(config: &Config) -> BTreeMap<String, Arc<dyn Connector>> {
+///
+/// # Errors
+/// A connector whose credentials or authorities cannot be read.
+pub fn connectors(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Connector>>> {
     config
         .target
         .iter()
         .map(|target| match target {
             TargetConfig::Ad(ad) => {
                 let connector: Arc<dyn Connector> = Arc::new(AdConnector::new(ad_settings(ad)));
-                (ad.key.clone(), connector)
+                Ok((ad.key.clone(), connector))
+            }
+            exchange => {
+                let connector: Arc<dyn Connector> = Arc::new(self::exchange::connector(exchange)?);
+                Ok((exchange.key().to_owned(), connector))
             }
         })
         .collect()
+}
+
+/// Each target system as it is set up: key, name, observe only, facts.
+pub fn targets(config: &Config) -> Vec<(SystemKey, String, bool, SystemFacts)> {
+    let one = |target: &TargetConfig| {
+        (SystemKey(target.key().to_owned()), target.name().to_owned(), target.observe_only(), exchange::facts(target))
+    };
+    config.target.iter().map(one).collect()
+}
+
+/// Makes target systems known to everybody who plans, as they are set up. What is so already leaves no trace.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn make_known(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    targets: &[(SystemKey, String, bool, SystemFacts)],
+) -> Result<(), EvidenceError> {
+    let by = By::routine("worker");
+    for (key, name, observe_only, facts) in targets {
+        let mut tx = pool.begin().await?;
+        catalog::target_system(&mut tx, now, &by, key, (name, *observe_only), facts).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// One directory's settings as its connector takes them.

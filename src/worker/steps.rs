@@ -19,7 +19,7 @@ use crate::mirror::adoption::Rule;
 use crate::mirror::linking::{self, Link};
 use crate::requests;
 use crate::requests::RequestError;
-use crate::target::{Address, Kind, Seen};
+use crate::target::{Address, Kind, Native, Seen, State};
 
 /// How long an idle worker waits before it asks again.
 const IDLE: Duration = Duration::from_millis(100);
@@ -141,6 +141,9 @@ async fn mirrored(
     leased: &Leased,
     outcome: &Outcome,
 ) -> Result<(), RequestError> {
+    if let Outcome::Drifted { found, .. } = outcome {
+        return drifted(conn, leased, found.as_ref()).await;
+    }
     let seen = match outcome {
         Outcome::Applied { after, .. } => after.as_ref(),
         Outcome::Unchanged { seen, .. } => seen.as_ref(),
@@ -167,6 +170,23 @@ async fn mirrored(
                 let link = Link { system: &what.system, account: *id, person, kind, rule: Rule::Request };
                 linking::link(conn, now, &by, &link).await?;
             }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a step found instead of what was approved is what it is planned again from. A directory's feed tells it in a
+/// moment; Exchange has none.
+async fn drifted(conn: &mut PgConnection, leased: &Leased, found: Option<&State>) -> Result<(), RequestError> {
+    let what = &leased.resource;
+    match (&what.address, what.kind, found) {
+        (Address::Native(id), Kind::Mailbox | Kind::List, Some(state)) => {
+            mirror::saw(conn, &what.system, what.kind, *id, state, &Native::default()).await?;
+        }
+        (Address::Native(id), Kind::Mailbox | Kind::List, None) => mirror::went(conn, &what.system, *id).await?,
+        (Address::Permission { object, trustee, right }, kind, state) => {
+            mirror::mail::saw_right(conn, &what.system, (kind, *object, *trustee, right), state).await?;
         }
         _ => {}
     }

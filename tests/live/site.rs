@@ -103,7 +103,7 @@ impl Site {
         let config = Config::load(Some(Path::new(&path)), std::env::vars()).unwrap();
         let pool = db::pool(&config.database).unwrap();
         SEEDED.get_or_init(|| seeded(&config, &pool)).await;
-        let TargetConfig::Ad(ad) = &config.target[0];
+        let TargetConfig::Ad(ad) = &config.target[0] else { panic!("the lab's first target is its directory") };
         let connector = Arc::new(AdConnector::new(tenure::worker::ad_settings(ad)));
         // Letters alone: names of people have no digits.
         let tag: String =

@@ -243,12 +243,12 @@ fn without_its_memory_it_does_not_cosign() {
         assert_eq!((&refusal, refusal.status()), (&Refusal::Memory, 500), "{what}");
     };
 
-    // It cannot be written: a folder stands where the new file is to be written.
-    let beside = memory.join(format!(".{}.new", origin_hash(ORIGIN)));
-    fs::create_dir(&beside).unwrap();
-    failing("not writable");
-    assert_eq!(fs::read(&file).unwrap(), kept);
-    fs::remove_dir(&beside).unwrap();
+    // It cannot be read or written: a folder stands where the file is.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    failing("a folder");
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, &kept).unwrap();
     // It is not what was written.
     for wrong in
         ["", "half of a no", "example.com/other\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— a AAAAAAAA\n"]

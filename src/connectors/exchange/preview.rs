@@ -1,0 +1,69 @@
+//! The cmdlets that a step will send if the organisation is as the plan says, for those who want to see them. Made by the
+//! same functions as those that are sent; secrets are masked.
+
+use super::cmdlet::Cmdlet;
+use super::flavour::Flavour;
+use super::resource::{Places, Way, folder, list, mailbox, membership, permission, settings};
+use crate::target::{Address, Difference, Key, Kind, Presence, Reference};
+
+/// The exact cmdlets, as they would be typed. `name` says how an end of the key is called where its id is not known yet.
+pub fn commands(
+    flavour: Flavour,
+    kind: Kind,
+    key: &Key,
+    difference: &Difference,
+    name: &dyn Fn(&Reference) -> String,
+) -> Vec<String> {
+    let places = Places::default();
+    let way = Way { flavour, places: &places };
+    let made = cmdlets(way, kind, key, difference, name);
+    made.iter().map(ToString::to_string).collect()
+}
+
+fn cmdlets(
+    way: Way<'_>,
+    kind: Kind,
+    key: &Key,
+    difference: &Difference,
+    name: &dyn Fn(&Reference) -> String,
+) -> Vec<Cmdlet> {
+    let identity = match key {
+        Key::Native { id } => name(&Reference::Native(*id)),
+        Key::Step { step } => name(&Reference::Step { step: step.clone() }),
+        _ => String::new(),
+    };
+    let appears = matches!(difference.presence, Some((_, Presence::Present)));
+    let goes = matches!(difference.presence, Some((_, Presence::Absent)));
+    let new = matches!(key, Key::New { .. });
+    // What a new object is called until it is there; the real name carries the step's id.
+    let correlation = uuid::Uuid::nil();
+    match (kind, key) {
+        (Kind::Mailbox, _) if goes => mailbox::removal(&identity, difference, None),
+        (Kind::Mailbox, _) if appears => {
+            let address = if new { Address::New { correlation } } else { Address::Native(correlation) };
+            mailbox::creation(way, &address, &identity, difference)
+        }
+        (Kind::Mailbox, _) => {
+            let stub = difference.change("type").and_then(|change| change.from.as_text());
+            let stub = stub.is_some_and(|word| word.starts_with("remote"));
+            mailbox::changes(way, &identity, stub, &difference.changes)
+        }
+        (Kind::AutoReply, _) => settings::reply_changes(&identity, &difference.changes),
+        (Kind::Booking, _) => settings::booking_changes(&identity, &difference.changes),
+        (Kind::List, _) if goes => vec![list::removal(&identity, None)],
+        (Kind::List, _) if appears => vec![list::creation(way, correlation, difference)],
+        (Kind::List, _) => list::changes(way, &identity, false, &difference.changes),
+        (Kind::ListMembership, Key::Member { group, member }) => {
+            let to = if goes { Presence::Absent } else { Presence::Present };
+            vec![membership::command((&name(group), &name(member)), to)]
+        }
+        (Kind::MailboxPermission, Key::Permission { object, trustee, right }) => {
+            permission::commands(way.flavour, (&name(object), &name(trustee), right), difference, "Set-Mailbox")
+        }
+        (Kind::FolderPermission, Key::Permission { object, trustee, right }) => {
+            let there = difference.presence.is_none();
+            vec![folder::command((&format!("{}:\\{right}", name(object)), &name(trustee)), difference, there)]
+        }
+        _ => Vec::new(),
+    }
+}
