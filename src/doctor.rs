@@ -11,7 +11,7 @@ use crate::config::{Config, TargetConfig, read_secret};
 use crate::connectors::ad::AdConnector;
 use crate::evidence::anchoring::Anchoring;
 use crate::evidence::state;
-use crate::{catalog, db, mail, worker};
+use crate::{catalog, db, mail, targets, worker};
 
 /// How one check came out.
 enum Found {
@@ -62,12 +62,12 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     let containers = if up { containers(&pool).await } else { Vec::new() };
     for target in &config.target {
         let TargetConfig::Ad(ad) = target else {
-            for (good, text) in worker::exchange::check(target).await {
+            for (good, text) in targets::check(target).await {
                 say(target.key(), if good { Found::Well(text) } else { Found::Ill(text) });
             }
             continue;
         };
-        let connector = AdConnector::new(worker::ad_settings(ad));
+        let connector = AdConnector::new(targets::ad_settings(ad));
         for finding in connector.check(&containers, Clock::System.now()).await {
             say(&ad.key, if finding.good { Found::Well(finding.text) } else { Found::Ill(finding.text) });
         }

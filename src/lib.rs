@@ -55,6 +55,9 @@ pub mod requests;
 /// Forgetting a person: proposed by one, approved by another, carried out by the worker.
 pub mod erasure;
 
+/// From the configuration to connectors, and what plans know of target systems.
+pub mod targets;
+
 /// The demo company.
 pub mod seed;
 

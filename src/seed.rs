@@ -73,7 +73,7 @@ pub async fn company(pool: &PgPool, config: &Config, clock: Clock, folder: &Path
         let data = people::SiteData { code: &site.code, name: &site.name, zone: &site.zone, country: &site.country };
         people::site(&mut tx, now, &by, &data).await?;
     }
-    for (key, name, observe_only, facts) in crate::worker::targets(config) {
+    for (key, name, observe_only, facts) in crate::targets::all(config) {
         catalog::target_system(&mut tx, now, &by, &key, (&name, observe_only), &facts).await?;
     }
     tx.commit().await?;
@@ -220,7 +220,7 @@ struct SharedMailbox {
 async fn mail(pool: &PgPool, config: &Config, clock: &Clock, by: &By, folder: &Path) -> anyhow::Result<usize> {
     let mut added = 0;
     for target in config.target.iter().filter(|target| !matches!(target, TargetConfig::Ad(_))) {
-        let connector = crate::worker::exchange::connector(target)?;
+        let connector = crate::targets::exchange_connector(target)?;
         sweep(pool, &connector, clock).await?;
         let mut tx = pool.begin().await?;
         for shared in read::<Vec<SharedMailbox>>(&folder.join("mailboxes.json"))? {

@@ -16,7 +16,7 @@ pub enum Outcome {
         server: Server,
         before: Option<Seen>,
         after: Option<Seen>,
-        native: Native,
+        native: Box<Native>,
     },
     Unchanged {
         server: Server,
@@ -89,7 +89,7 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
             let before = before.clone();
             return Ok(if leased.maybe_done {
                 let native = before.as_ref().map(|seen| seen.native.clone()).unwrap_or_default();
-                Outcome::Applied { server, before: None, after: before, native }
+                Outcome::Applied { server, before: None, after: before, native: Box::new(native) }
             } else {
                 Outcome::Unchanged { server, seen: before }
             });
@@ -118,7 +118,7 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
     if !shown {
         return Ok(Outcome::Unknown { why: "The target accepted the change, but does not show it yet.".to_owned() });
     }
-    let native = merged(written, after.as_ref());
+    let native = Box::new(merged(written, after.as_ref()));
     Ok(Outcome::Applied { server, before, after, native })
 }
 

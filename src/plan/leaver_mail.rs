@@ -94,7 +94,7 @@ pub(super) fn steps(
     }
     for list in &sight.mail.lists {
         steps.extend(off_list(list, sight, used));
-        if list.owner && list.list.recipient.kind != "dynamic" || list.owner && answers.lists_to.is_some() {
+        if list.owner && (list.list.recipient.kind != "dynamic" || answers.lists_to.is_some()) {
             steps.extend(hand_over(answers, list, sight, used)?);
         }
     }

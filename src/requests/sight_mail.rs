@@ -65,9 +65,8 @@ pub(super) async fn known(
     }
     let people: Vec<PersonId> = known.people.values().map(|person| person.id).collect();
     for person in people {
-        if !known.mailboxes.contains_key(&person) {
-            known.mailboxes.insert(person, mail::of_person(conn, person).await?);
-        }
+        let found = mail::of_person(conn, person).await?;
+        known.mailboxes.insert(person, found);
     }
     let named: Vec<Uuid> = ["mailbox", "list"]
         .into_iter()

@@ -4,7 +4,6 @@
 //! ([`routines::TABLE`]). Any number of workers may run against one PostgreSQL: steps are leased row by row, routines by a
 //! row each. Stopping lets what has begun come to its end.
 
-pub mod exchange;
 mod log;
 mod routines;
 mod steps;
@@ -14,21 +13,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{self, SystemFacts};
+use crate::catalog::SystemFacts;
 use crate::changes::secret::Vault;
 use crate::clock::Clock;
-use crate::config::{Config, EvidenceConfig, MailConfig, TargetConfig};
-use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
+use crate::config::{Config, EvidenceConfig, MailConfig};
 use crate::evidence::anchoring::Anchoring;
-use crate::evidence::{By, EvidenceError};
 use crate::evidence::log::Sequencer;
 use crate::evidence::signer::{Keeper, Line};
 use crate::target::{Connector, SystemKey};
+use crate::targets;
 
 /// Everything that the worker's tasks share.
 pub struct Worker {
@@ -64,7 +61,7 @@ impl Worker {
             clock,
             name: format!("{}-{}", std::process::id(), hex::encode(rand::random::<[u8; 3]>())),
             vault,
-            connectors: connectors(config)?,
+            connectors: targets::connectors(config)?,
             mail: config.mail.clone(),
             evidence: config.evidence.clone(),
             anchoring: config.evidence.as_ref().map(Anchoring::new).transpose()?,
@@ -72,7 +69,7 @@ impl Worker {
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
             lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(3),
-            targets: targets(config),
+            targets: targets::all(config),
         })
     }
 
@@ -87,7 +84,7 @@ impl Worker {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         while !stop.is_cancelled() {
-            match make_known(&self.pool, self.clock.now(), &self.targets).await {
+            match targets::make_known(&self.pool, self.clock.now(), &self.targets).await {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::warn!(worker = %self.name, %error, "the target systems could not be made known; tried again");
@@ -133,64 +130,4 @@ pub fn signing(evidence: &EvidenceConfig) -> Option<(PathBuf, Line)> {
         (None, None) => return None,
     };
     Some((evidence.log_dir.clone(), line))
-}
-
-/// The connectors as configured, by system.
-///
-/// # Errors
-/// A connector whose credentials or authorities cannot be read.
-pub fn connectors(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Connector>>> {
-    config
-        .target
-        .iter()
-        .map(|target| match target {
-            TargetConfig::Ad(ad) => {
-                let connector: Arc<dyn Connector> = Arc::new(AdConnector::new(ad_settings(ad)));
-                Ok((ad.key.clone(), connector))
-            }
-            exchange => {
-                let connector: Arc<dyn Connector> = Arc::new(self::exchange::connector(exchange)?);
-                Ok((exchange.key().to_owned(), connector))
-            }
-        })
-        .collect()
-}
-
-/// Each target system as it is set up: key, name, observe only, facts.
-pub fn targets(config: &Config) -> Vec<(SystemKey, String, bool, SystemFacts)> {
-    let one = |target: &TargetConfig| {
-        (SystemKey(target.key().to_owned()), target.name().to_owned(), target.observe_only(), exchange::facts(target))
-    };
-    config.target.iter().map(one).collect()
-}
-
-/// Makes target systems known to everybody who plans, as they are set up. What is so already leaves no trace.
-///
-/// # Errors
-/// Where the database refuses.
-pub async fn make_known(
-    pool: &PgPool,
-    now: DateTime<Utc>,
-    targets: &[(SystemKey, String, bool, SystemFacts)],
-) -> Result<(), EvidenceError> {
-    let by = By::routine("worker");
-    for (key, name, observe_only, facts) in targets {
-        let mut tx = pool.begin().await?;
-        catalog::target_system(&mut tx, now, &by, key, (name, *observe_only), facts).await?;
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-/// One directory's settings as its connector takes them.
-pub fn ad_settings(ad: &crate::config::AdTargetConfig) -> AdSettings {
-    AdSettings {
-        urls: ad.urls.clone(),
-        bind_dn: ad.bind_dn.clone(),
-        password: BindPassword::File(ad.password_file.clone()),
-        ca_file: ad.ca_file.clone(),
-        correlation_attribute: ad.correlation_attribute.clone(),
-        observe_only: ad.observe_only,
-        ..AdSettings::new(SystemKey(ad.key.clone()), String::new(), ad.base_dn.clone())
-    }
 }

@@ -104,7 +104,7 @@ impl Site {
         let pool = db::pool(&config.database).unwrap();
         SEEDED.get_or_init(|| seeded(&config, &pool)).await;
         let TargetConfig::Ad(ad) = &config.target[0] else { panic!("the lab's first target is its directory") };
-        let connector = Arc::new(AdConnector::new(tenure::worker::ad_settings(ad)));
+        let connector = Arc::new(AdConnector::new(tenure::targets::ad_settings(ad)));
         // Letters alone: names of people have no digits.
         let tag: String =
             Uuid::new_v4().simple().to_string().bytes().take(8).map(|byte| char::from(b'a' + byte % 26)).collect();

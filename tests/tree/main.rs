@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "mail",
     "requests",
     "erasure",
+    "targets",
     "seed",
     "worker",
     "doctor",

@@ -118,7 +118,8 @@ pub(super) fn days_param(value: &Value) -> Param {
 pub(super) fn delta(change: &Change, prefix: &str) -> Option<Param> {
     let (from, to): (BTreeSet<String>, BTreeSet<String>) =
         (texts(&change.from).into_iter().collect(), texts(&change.to).into_iter().collect());
-    let named = |set: std::collections::btree_set::Difference<'_, String>| set.map(|one| format!("{prefix}{one}")).collect();
+    let named =
+        |set: std::collections::btree_set::Difference<'_, String>| set.map(|one| format!("{prefix}{one}")).collect();
     let (add, remove): (Vec<String>, Vec<String>) = (named(to.difference(&from)), named(from.difference(&to)));
     (!add.is_empty() || !remove.is_empty()).then_some(Param::Delta { add, remove })
 }

@@ -69,7 +69,9 @@ impl<'a> Calls<'a> {
 
     async fn invoke(&mut self, mut cmdlet: Cmdlet) -> Result<Outcome, Fault> {
         let writes = cmdlet.effect != Effect::Read;
-        if let Some(directory) = self.directory.filter(|_| flavour::takes(self.flavour, &cmdlet.name, "DomainController")) {
+        if let Some(directory) =
+            self.directory.filter(|_| flavour::takes(self.flavour, &cmdlet.name, "DomainController"))
+        {
             cmdlet = cmdlet.text("DomainController", directory);
         }
         if writes {

@@ -77,18 +77,49 @@ pub struct Exchange {
 
 /// What mailboxes can be written; see the module's own words on `unguarded`.
 const MAILBOX: &[&str] = &[
-    "type", "displayName", "alias", "primaryAddress", "addresses", "hidden", "archive", "litigationHold",
-    "litigationHoldDays", "forwardTo", "forwardToAddress", "deliverAndForward", "warningQuota", "sendQuota",
-    "sendReceiveQuota", "capacity", "reconnect", "removal",
+    "type",
+    "displayName",
+    "alias",
+    "primaryAddress",
+    "addresses",
+    "hidden",
+    "archive",
+    "litigationHold",
+    "litigationHoldDays",
+    "forwardTo",
+    "forwardToAddress",
+    "deliverAndForward",
+    "warningQuota",
+    "sendQuota",
+    "sendReceiveQuota",
+    "capacity",
+    "reconnect",
+    "removal",
 ];
 const REPLY: &[&str] = &["state", "internal", "external", "audience", "from", "until"];
 const BOOKING: &[&str] = &[
-    "processing", "allowConflicts", "bookingWindowDays", "maximumDurationMinutes", "delegates", "allBookIn",
+    "processing",
+    "allowConflicts",
+    "bookingWindowDays",
+    "maximumDurationMinutes",
+    "delegates",
+    "allBookIn",
     "allRequestIn",
 ];
 const LIST: &[&str] = &[
-    "type", "displayName", "alias", "primaryAddress", "addresses", "hidden", "owners", "moderated", "moderators",
-    "acceptOnlyFrom", "internalOnly", "description", "departments",
+    "type",
+    "displayName",
+    "alias",
+    "primaryAddress",
+    "addresses",
+    "hidden",
+    "owners",
+    "moderated",
+    "moderators",
+    "acceptOnlyFrom",
+    "internalOnly",
+    "description",
+    "departments",
 ];
 
 const fn can(kind: Kind, writable: &'static [&'static str], unreadable: &'static [&'static str]) -> Capability {
@@ -126,7 +157,9 @@ impl Exchange {
             (Kind::AutoReply, address) => settings::observe_reply(calls, address).await,
             (Kind::Booking, address) => settings::observe_booking(calls, address).await,
             (Kind::List, address) => list::observe(calls, address).await,
-            (Kind::ListMembership, Address::Member { group, member }) => membership::observe(calls, (*group, *member)).await,
+            (Kind::ListMembership, Address::Member { group, member }) => {
+                membership::observe(calls, (*group, *member)).await
+            }
             (Kind::MailboxPermission, Address::Permission { object, trustee, right }) => {
                 permission::observe(calls, (*object, *trustee, right)).await
             }

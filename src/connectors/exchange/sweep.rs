@@ -32,7 +32,10 @@ struct Cursor {
     rights: VecDeque<Uuid>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long ago a server was asked is this machine's time, not business time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long ago a server was asked is this machine's time, not business time"
+)]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }
@@ -102,11 +105,7 @@ fn mailboxes(flavour: Flavour) -> &'static [&'static str] {
     }
 }
 
-async fn every(
-    calls: &mut Calls<'_>,
-    cmdlets: &[&str],
-    since: Option<DateTime<Utc>>,
-) -> Result<Vec<Object>, Fault> {
+async fn every(calls: &mut Calls<'_>, cmdlets: &[&str], since: Option<DateTime<Utc>>) -> Result<Vec<Object>, Fault> {
     let mut found = Vec::new();
     for cmdlet in cmdlets {
         let mut look = Cmdlet::read(*cmdlet).text("ResultSize", "Unlimited");
@@ -172,16 +171,16 @@ fn one_with(mut one: Changed, rights: Vec<Right>) -> Changed {
     one
 }
 
-async fn rights(
-    calls: &mut Calls<'_>,
-    id: &str,
-    object: &Object,
-    is_mailbox: bool,
-) -> Result<Vec<Right>, Fault> {
+async fn rights(calls: &mut Calls<'_>, id: &str, object: &Object, is_mailbox: bool) -> Result<Vec<Right>, Fault> {
     let mut found = Vec::new();
     let mut hold = |trustee: Option<Uuid>, right: &str| {
         let right = right.to_owned();
-        found.extend(trustee.map(|trustee| Right { kind: Kind::MailboxPermission, trustee, right, state: State::default() }));
+        found.extend(trustee.map(|trustee| Right {
+            kind: Kind::MailboxPermission,
+            trustee,
+            right,
+            state: State::default(),
+        }));
     };
     if is_mailbox {
         for entry in calls.all(at(Cmdlet::read("Get-MailboxPermission"), id)).await? {

@@ -22,10 +22,15 @@ fn scope(folder: &str) -> Option<&'static str> {
 /// `<mailbox>:\Kalender`; None where the mailbox has no such folder.
 pub async fn path(calls: &mut Calls<'_>, mailbox: Uuid, folder: &str) -> Result<Option<String>, Fault> {
     let Some(scope) = scope(folder) else {
-        return Err(Fault::Refused { why: format!("“{folder}” is not a folder that rights are given on."), attribute: None });
+        return Err(Fault::Refused {
+            why: format!("“{folder}” is not a folder that rights are given on."),
+            attribute: None,
+        });
     };
     let id = mailbox.to_string();
-    let look = at(Cmdlet::read("Get-MailboxFolderStatistics"), &id).text("FolderScope", scope).anchored(Anchor::Mailbox(id.clone()));
+    let look = at(Cmdlet::read("Get-MailboxFolderStatistics"), &id)
+        .text("FolderScope", scope)
+        .anchored(Anchor::Mailbox(id.clone()));
     let found = calls.all(look).await?;
     let of_type = |object: &&Object| {
         let kind = Properties(object).text("FolderType").ok().flatten();
@@ -47,7 +52,7 @@ pub async fn observe(
     if let Some(error) = outcome.errors.iter().find(|error| !gone(&error.class)) {
         return Err(fault::of_error(error, false));
     }
-    let role = outcome.objects.iter().find_map(|object| role(object));
+    let role = outcome.objects.iter().find_map(role);
     Ok(role.map(|role| {
         let state = State([("role".to_owned(), Value::Text(role))].into());
         Seen { id: None, state, native: calls.native() }

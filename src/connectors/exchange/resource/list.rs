@@ -174,7 +174,8 @@ pub fn changes(way: Way<'_>, id: &str, dynamic: bool, changes: &[Change]) -> Vec
         };
         plain = plain.with(parameter, param(&change.to));
     }
-    let others = changes.iter().find(|change| change.attribute == "addresses").and_then(|change| delta(change, "smtp:"));
+    let others =
+        changes.iter().find(|change| change.attribute == "addresses").and_then(|change| delta(change, "smtp:"));
     let primary = wanted(changes, "primaryAddress").is_some();
     if way.flavour == Flavour::OnPremises && (primary || others.is_some()) {
         cmdlets.push(set(dynamic, id).flag("EmailAddressPolicyEnabled", false));

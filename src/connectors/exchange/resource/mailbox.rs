@@ -109,7 +109,8 @@ fn directory(flavour: Flavour, from: Properties<'_>) -> Result<Option<String>, F
     });
     match source {
         Some(source) => Ok(Some(source)),
-        None => attributes::text(from, "ExternalDirectoryObjectId").map(|id| id.and_then(|id| id.as_text().map(str::to_owned))),
+        None => attributes::text(from, "ExternalDirectoryObjectId")
+            .map(|id| id.and_then(|id| id.as_text().map(str::to_owned))),
     }
 }
 
@@ -294,7 +295,9 @@ fn address_cmdlets(way: Way<'_>, changes: &[Change], start: &dyn Fn() -> Cmdlet)
         if let Some(was) = changes.iter().find(|change| change.attribute == "primaryAddress") {
             let prefixed = |value: &Value| value.as_text().map(|text| format!("smtp:{text}"));
             let (old, new) = (prefixed(&was.from), prefixed(&was.to));
-            let kept = others.is_some_and(|change| attributes::texts(&change.to).iter().any(|one| Some(format!("smtp:{one}")) == old));
+            let kept = others.is_some_and(|change| {
+                attributes::texts(&change.to).iter().any(|one| Some(format!("smtp:{one}")) == old)
+            });
             add.retain(|one| Some(one) != old.as_ref());
             remove.retain(|one| Some(one) != new.as_ref());
             remove.extend(old.filter(|_| !kept));
@@ -308,8 +311,10 @@ fn address_cmdlets(way: Way<'_>, changes: &[Change], start: &dyn Fn() -> Cmdlet)
 
 /// Quotas: any of them takes the place of the database's; none of them gives that back.
 fn with_quotas(way: Way<'_>, mut cmdlet: Cmdlet, changes: &[Change]) -> Cmdlet {
-    let given: Vec<(&str, &Value)> =
-        QUOTAS.into_iter().filter_map(|(attribute, parameter)| Some((parameter, wanted(changes, attribute)?))).collect();
+    let given: Vec<(&str, &Value)> = QUOTAS
+        .into_iter()
+        .filter_map(|(attribute, parameter)| Some((parameter, wanted(changes, attribute)?)))
+        .collect();
     if given.is_empty() {
         return cmdlet;
     }

@@ -22,7 +22,8 @@ pub async fn observe(
     let (id, to) = (object.to_string(), trustee.to_string());
     let there = match (right, calls.flavour()) {
         (FULL_ACCESS, _) => {
-            let look = at(Cmdlet::read("Get-MailboxPermission"), &id).text("User", &to).anchored(Anchor::Mailbox(id.clone()));
+            let look =
+                at(Cmdlet::read("Get-MailboxPermission"), &id).text("User", &to).anchored(Anchor::Mailbox(id.clone()));
             calls.all(look).await?.iter().any(gives_full_access)
         }
         (SEND_AS, Flavour::OnPremises) => {
@@ -103,7 +104,9 @@ pub async fn ensure(
     let set = match right {
         SEND_ON_BEHALF => match holder_of_delegates(calls, &id).await? {
             Some((set, _)) => set,
-            None => return Err(Fault::Refused { why: "The mailbox is not there any more.".to_owned(), attribute: None }),
+            None => {
+                return Err(Fault::Refused { why: "The mailbox is not there any more.".to_owned(), attribute: None });
+            }
         },
         FULL_ACCESS | SEND_AS => "Set-Mailbox",
         other => return Err(unknown(other)),
@@ -134,7 +137,9 @@ pub fn commands(flavour: Flavour, (id, to, right): (&str, &str, &str), step: &Di
             }
         }
         (SEND_AS, Flavour::OnPremises) => verb("ADPermission").text("User", to).with("ExtendedRights", one("Send As")),
-        (SEND_AS, Flavour::Online) => verb("RecipientPermission").text("Trustee", to).with("AccessRights", one("SendAs")),
+        (SEND_AS, Flavour::Online) => {
+            verb("RecipientPermission").text("Trustee", to).with("AccessRights", one("SendAs"))
+        }
         _ => {
             let who = vec![to.to_owned()];
             let (add, remove) = if gives { (who, Vec::new()) } else { (Vec::new(), who) };

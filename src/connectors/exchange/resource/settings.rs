@@ -8,11 +8,9 @@ use crate::target::{Address, Change, Difference, Fault, Seen, State, Value};
 
 use super::left;
 
-const REPLY_STATES: [(&str, &str); 3] =
-    [("disabled", "Disabled"), ("enabled", "Enabled"), ("scheduled", "Scheduled")];
+const REPLY_STATES: [(&str, &str); 3] = [("disabled", "Disabled"), ("enabled", "Enabled"), ("scheduled", "Scheduled")];
 const AUDIENCES: [(&str, &str); 3] = [("none", "None"), ("known", "Known"), ("all", "All")];
-const PROCESSING: [(&str, &str); 3] =
-    [("none", "None"), ("auto_update", "AutoUpdate"), ("auto_accept", "AutoAccept")];
+const PROCESSING: [(&str, &str); 3] = [("none", "None"), ("auto_update", "AutoUpdate"), ("auto_accept", "AutoAccept")];
 
 fn ours(words: &[(&'static str, &str)], theirs: &str) -> Option<Value> {
     words.iter().find(|(_, word)| word.eq_ignore_ascii_case(theirs)).map(|(word, _)| Value::from(*word))
@@ -71,7 +69,12 @@ fn plain_text(html: &str) -> Option<Value> {
             _ => {}
         }
     }
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&");
+    let text = text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&");
     let text = text.replace("\r\n", "\n");
     let text = text.trim();
     (!text.is_empty()).then(|| Value::from(text))
@@ -88,7 +91,10 @@ fn moment(text: &str) -> Option<String> {
     let at = chrono::DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).ok().or_else(|| {
         let plain = text.trim_end_matches('Z');
         let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p"];
-        formats.iter().find_map(|format| chrono::NaiveDateTime::parse_from_str(plain, format).ok()).map(|at| at.and_utc())
+        formats
+            .iter()
+            .find_map(|format| chrono::NaiveDateTime::parse_from_str(plain, format).ok())
+            .map(|at| at.and_utc())
     })?;
     Some(at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
@@ -109,7 +115,8 @@ pub async fn ensure_reply(
 
 /// The cmdlet for that.
 pub fn reply_changes(id: &str, changes: &[Change]) -> Vec<Cmdlet> {
-    let mut cmdlet = at(Cmdlet::write("Set-MailboxAutoReplyConfiguration"), id).anchored(Anchor::Mailbox(id.to_owned()));
+    let mut cmdlet =
+        at(Cmdlet::write("Set-MailboxAutoReplyConfiguration"), id).anchored(Anchor::Mailbox(id.to_owned()));
     for change in changes {
         let message = || change.to.as_text().map_or(Param::Null, |text| Param::Text(html(text)));
         let (parameter, value) = match change.attribute.as_str() {
@@ -199,7 +206,8 @@ mod tests {
 
     #[test]
     fn times_are_utc() {
-        for text in ["2026-12-01T08:00:00Z", "2026-12-01T09:00:00+01:00", "12/01/2026 08:00:00", "2026-12-01T08:00:00"] {
+        for text in ["2026-12-01T08:00:00Z", "2026-12-01T09:00:00+01:00", "12/01/2026 08:00:00", "2026-12-01T08:00:00"]
+        {
             assert_eq!(moment(text).as_deref(), Some("2026-12-01T08:00:00Z"), "{text}");
         }
     }

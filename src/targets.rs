@@ -1,25 +1,91 @@
-//! Exchange connectors and transports as configured.
+//! From the configuration to connectors: what is reached, how, and what plans need to know of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
 
-use crate::catalog::{JoinerMailbox, SystemFacts};
+use crate::catalog::{self, JoinerMailbox, SystemFacts};
 use crate::config::{
-    ExchangeOnPremisesConfig, ExchangeOnlineConfig, JoinerMailboxConfig, TargetConfig, read_secret,
+    AdTargetConfig, Config, ExchangeOnPremisesConfig, ExchangeOnlineConfig, JoinerMailboxConfig, TargetConfig,
+    read_secret,
 };
+use crate::connectors::ad::{AdConnector, AdSettings, BindPassword};
 use crate::connectors::exchange::cmdlet::{Cmdlet, Transport};
 use crate::connectors::exchange::flavour::Flavour;
 use crate::connectors::exchange::onprem::Auth;
 use crate::connectors::exchange::value::Properties;
 use crate::connectors::exchange::{Exchange, Places, Settings, online, onprem};
-use crate::target::SystemKey;
+use crate::evidence::{By, EvidenceError};
+use crate::target::{Connector, SystemKey};
+
+/// The connectors as configured, by system.
+///
+/// # Errors
+/// A connector whose credentials or authorities cannot be read.
+pub fn connectors(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Connector>>> {
+    config
+        .target
+        .iter()
+        .map(|target| match target {
+            TargetConfig::Ad(ad) => {
+                let connector: Arc<dyn Connector> = Arc::new(AdConnector::new(ad_settings(ad)));
+                Ok((ad.key.clone(), connector))
+            }
+            exchange => {
+                let connector: Arc<dyn Connector> = Arc::new(exchange_connector(exchange)?);
+                Ok((exchange.key().to_owned(), connector))
+            }
+        })
+        .collect()
+}
+
+/// Each target system as it is set up: key, name, observe only, facts.
+pub fn all(config: &Config) -> Vec<(SystemKey, String, bool, SystemFacts)> {
+    let one = |target: &TargetConfig| {
+        (SystemKey(target.key().to_owned()), target.name().to_owned(), target.observe_only(), facts(target))
+    };
+    config.target.iter().map(one).collect()
+}
+
+/// Makes target systems known to everybody who plans, as they are set up. What is so already leaves no trace.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn make_known(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    targets: &[(SystemKey, String, bool, SystemFacts)],
+) -> Result<(), EvidenceError> {
+    let by = By::routine("worker");
+    for (key, name, observe_only, facts) in targets {
+        let mut tx = pool.begin().await?;
+        catalog::target_system(&mut tx, now, &by, key, (name, *observe_only), facts).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// One directory's settings as its connector takes them.
+pub fn ad_settings(ad: &AdTargetConfig) -> AdSettings {
+    AdSettings {
+        urls: ad.urls.clone(),
+        bind_dn: ad.bind_dn.clone(),
+        password: BindPassword::File(ad.password_file.clone()),
+        ca_file: ad.ca_file.clone(),
+        correlation_attribute: ad.correlation_attribute.clone(),
+        observe_only: ad.observe_only,
+        ..AdSettings::new(SystemKey(ad.key.clone()), String::new(), ad.base_dn.clone())
+    }
+}
 
 /// The connector of an Exchange organisation.
 ///
 /// # Errors
 /// Where its password, certificate or authorities cannot be read, or the target is no Exchange.
-pub fn connector(target: &TargetConfig) -> anyhow::Result<Exchange> {
+pub fn exchange_connector(target: &TargetConfig) -> anyhow::Result<Exchange> {
     let transport = transport(target)?;
     let (flavour, places) = match target {
         TargetConfig::ExchangeOnPremises(exchange) => (
@@ -43,7 +109,7 @@ pub fn connector(target: &TargetConfig) -> anyhow::Result<Exchange> {
 /// What carries cmdlets to an organisation.
 ///
 /// # Errors
-/// As [`connector`].
+/// As [`exchange_connector`].
 pub fn transport(target: &TargetConfig) -> anyhow::Result<Arc<dyn Transport>> {
     match target {
         TargetConfig::ExchangeOnPremises(exchange) => {
