@@ -167,6 +167,21 @@ async fn a_shell_lost_beforehand_is_opened_again_and_a_write_is_sent_once() {
 }
 
 #[tokio::test]
+async fn a_shell_lost_while_keys_are_exchanged_is_opened_again() {
+    let Some(peer) = Peer::there().await else { return };
+    for on in ["Send", "Receive"] {
+        let transport = peer.transport();
+        transport.open().await.unwrap();
+        peer.faults(json!([{"on": on, "do": "lose-shell"}])).await;
+        let secret = Zeroizing::new("Grüße".to_owned());
+        let cmdlet = Cmdlet::write("Test-TenureEcho").with("Secret", Param::Secret(secret));
+        assert_eq!(echoed(&transport.invoke(&cmdlet).await.unwrap()), utf16("Grüße"), "{on}");
+        peer.no_fault_is_left().await;
+        transport.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_shell_lost_in_the_middle_leaves_a_write_unknown_and_repeats_a_read() {
     let Some(peer) = Peer::there().await else { return };
     let transport = peer.transport();

@@ -132,7 +132,12 @@ impl Session {
             () = sleep_until(until) => return Err(ClientError::not_sent("all runspaces were busy until the time was up")),
         };
         if secret {
-            self.exchange_keys(until).await.map_err(ClientError::nothing_begun)?;
+            self.exchange_keys(until).await.map_err(|error| {
+                if error.is_shell_lost() {
+                    self.lose();
+                }
+                error.nothing_begun()
+            })?;
         }
         let id = Uuid::new_v4();
         let fragments = {
@@ -229,7 +234,8 @@ impl Session {
                         if meaning == Meaning::ShellLost {
                             self.lose();
                         }
-                        return Err(ClientError::from_fault(&fault, Outlook::Unknown));
+                        let outlook = command.map_or(Outlook::NotSent, |_| Outlook::Unknown);
+                        return Err(ClientError::from_fault(&fault, outlook));
                     }
                 },
                 Ok(_) => return Err(ClientError::unknown("the server answered something else than it was asked")),

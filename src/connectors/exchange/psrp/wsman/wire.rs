@@ -282,6 +282,7 @@ fn client(jar: &Arc<Jar>, authorities: &[Certificate]) -> Result<Client, WireErr
         .retry(reqwest::retry::never())
         .no_proxy()
         .http1_only()
+        .user_agent("PowerShell remoting")
         .tls_info(true)
         .connect_timeout(CONNECT_PATIENCE)
         .pool_idle_timeout(IDLE)
