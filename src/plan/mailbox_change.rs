@@ -280,7 +280,8 @@ fn changes(answers: &Answers, object: &Object) -> Vec<Change> {
     changes.extend(answers.mailbox_type.clone().and_then(|wanted| changed(state, "type", stub(state, wanted))));
     if let Some(gigabytes) = answers.quota_gb {
         for (attribute, percent) in [("warningQuota", 90), ("sendQuota", 95), ("sendReceiveQuota", 100)] {
-            let bytes = gigabytes * GIGABYTE / 100 * percent;
+            // Exchange keeps whole kilobytes.
+            let bytes = gigabytes * GIGABYTE / 1024 * percent / 100 * 1024;
             let to = if gigabytes == 0 { Value::Null } else { Value::Number(bytes) };
             changes.extend(changed(state, attribute, to));
         }

@@ -11,6 +11,7 @@ mod decisions;
 mod erasure;
 mod evidence;
 mod journeys;
+mod mail;
 mod mirror;
 mod people;
 mod permissions;

@@ -71,6 +71,16 @@ impl Scripted {
         self.inside.lock().unwrap().objects.len()
     }
 
+    /// Somebody holds a membership or a right.
+    pub fn hold(&self, address: &Address, state: State) {
+        self.inside.lock().unwrap().held.insert(address.to_string(), state);
+    }
+
+    /// What is held at that address, as it shows.
+    pub fn held(&self, address: &Address) -> Option<State> {
+        self.inside.lock().unwrap().held.get(&address.to_string()).cloned()
+    }
+
     /// Whether the trustee holds the right on the object.
     pub fn has_right(&self, object: Uuid, trustee: Uuid, right: &str) -> bool {
         let address = Address::Permission { object, trustee, right: right.to_owned() };
@@ -96,8 +106,8 @@ impl Inside {
         match what.address {
             Address::Member { .. } | Address::Permission { .. } => {
                 let key = what.address.to_string();
-                let state =
-                    State(step.changes.iter().map(|change| (change.attribute.clone(), change.to.clone())).collect());
+                let readable = step.changes.iter().filter(|change| change.attribute != "automapping");
+                let state = State(readable.map(|change| (change.attribute.clone(), change.to.clone())).collect());
                 let changed = match step.presence {
                     Some((_, Presence::Absent)) => self.held.remove(&key).is_some(),
                     _ => self.held.insert(key, state.clone()) != Some(state),
@@ -110,8 +120,19 @@ impl Inside {
             Address::New { correlation } => {
                 let id = *self.made.entry(correlation).or_insert_with(Uuid::now_v7);
                 self.set(id, step, secrets);
+                self.mailbox(what, id);
             }
-            Address::Native(id) => self.set(id, step, secrets),
+            Address::Native(id) => {
+                self.set(id, step, secrets);
+                self.mailbox(what, id);
+            }
+        }
+    }
+
+    /// A mailbox is the mail side of a directory object: it has that object's id, and says so.
+    fn mailbox(&mut self, what: &Resource, id: Uuid) {
+        if what.kind == Kind::Mailbox {
+            self.objects.entry(id).or_default().0.insert("directoryId".to_owned(), Value::Text(id.to_string()));
         }
     }
 
