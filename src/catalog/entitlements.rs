@@ -253,6 +253,24 @@ pub async fn owned_by(conn: &mut PgConnection, person: PersonId) -> Result<Vec<E
     find_many(conn, &ids).await
 }
 
+/// Everything that can be held of an object.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn of_object(
+    conn: &mut PgConnection,
+    system: &SystemKey,
+    native_id: Uuid,
+) -> Result<Vec<EntitlementId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select id as "id: EntitlementId" from entitlement where system = $1 and native_id = $2 order by id"#,
+        system.0,
+        native_id
+    )
+    .fetch_all(conn)
+    .await
+}
+
 impl NewEntitlement {
     fn facts(&self) -> Facts {
         let facts = match self.right.as_str() {

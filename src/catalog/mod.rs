@@ -16,7 +16,7 @@ mod systems;
 
 pub use birthright::{Birthright, BirthrightInput, BirthrightRule, Condition};
 pub use entitlements::{
-    Entitlement, Held, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, owned_by,
+    Entitlement, Held, NewEntitlement, Risk, add, by_name, by_native, find, find_many, list, of_object, owned_by,
 };
 pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};

@@ -31,6 +31,10 @@ pub(super) async fn keep(
         }
         return Ok(());
     }
+    if let (GrantEffect::Owned { .. } | GrantEffect::Gone, Address::Native(object)) = (effect, &leased.resource.address)
+    {
+        return entries(conn, (now, &by), leased, (*object, effect)).await;
+    }
     let Some(holder) = leased.resource.address.holder() else { return Ok(()) };
     match (effect, leased.subject) {
         (GrantEffect::Give { entitlement, reason, reason_text, until_on, until_at }, Some(person)) => {
@@ -127,6 +131,31 @@ async fn offered(
         requestable: offer.requestable,
     };
     catalog::add(conn, now, by, &new).await
+}
+
+/// An object's entries in the catalogue follow it: to another owner, or out of everybody's reach where it is gone.
+async fn entries(
+    conn: &mut PgConnection,
+    (now, by): (DateTime<Utc>, &By),
+    leased: &Leased,
+    (object, effect): (Uuid, &GrantEffect),
+) -> Result<(), EvidenceError> {
+    let cause = (Some(leased.item.0), Some(leased.number));
+    for id in catalog::of_object(conn, &leased.resource.system, object).await? {
+        let Some(known) = catalog::find(conn, id).await? else { continue };
+        let mut entry = NewEntitlement::from(known);
+        match effect {
+            GrantEffect::Owned { owner } => entry.owner = Some(*owner),
+            _ => {
+                entry.requestable = false;
+                for account in grants::holders(conn, id).await? {
+                    grants::end_all(conn, now, by, (account, id), "request", cause).await?;
+                }
+            }
+        }
+        catalog::add(conn, now, by, &entry).await?;
+    }
+    Ok(())
 }
 
 /// What the catalogue has of an object for the kind of holding that the step is about.

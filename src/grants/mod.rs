@@ -140,6 +140,19 @@ pub async fn start(
     Ok(Some(id))
 }
 
+/// The accounts and mailboxes that hold an entitlement.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn holders(conn: &mut PgConnection, entitlement: EntitlementId) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select distinct account from access_grant where entitlement = $1 and ended_at is null order by account",
+        entitlement.0
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Ends every standing grant of an account on an entitlement: the access was taken away.
 ///
 /// # Errors

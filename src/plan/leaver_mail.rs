@@ -238,5 +238,6 @@ fn hand_over(
     let change = changed(&list.list.state, "owners", to);
     let name = mail::named(used, &["hand-over", &recipient.name]);
     let step = mail::changes_on(&list.list, Kind::List, name, change.into_iter().collect());
-    Ok(step.map(|step| PlannedStep { why: "handed over".to_owned(), ..step }))
+    let grant = answers.lists_to.as_ref().map(|to| GrantEffect::Owned { owner: to.person });
+    Ok(step.map(|step| PlannedStep { grant, why: "handed over".to_owned(), ..step }))
 }

@@ -136,10 +136,12 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
         let difference = Difference { presence: Some((Presence::Present, Presence::Absent)), changes: Vec::new() };
         let on = (&list.system, Kind::List, Key::Native { id: list.id });
         let step = mail::step(on, mail::named(&mut used, &["list"]), difference, &list.name);
-        steps.push(PlannedStep { why: "deleted".to_owned(), ..step });
+        steps.push(PlannedStep { grant: Some(GrantEffect::Gone), why: "deleted".to_owned(), ..step });
     } else {
         let changes = changes(answers, &object.state);
-        steps.extend(mail::changes_on(object, Kind::List, mail::named(&mut used, &["list"]), changes));
+        let step = mail::changes_on(object, Kind::List, mail::named(&mut used, &["list"]), changes);
+        let owned = (!answers.owners.is_empty()).then_some(GrantEffect::Owned { owner: answers.owner });
+        steps.extend(step.map(|step| PlannedStep { grant: owned, ..step }));
         for member in &answers.add {
             steps.push(member_step(answers, (list, member), true, &mut used));
         }

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
 use super::mail::{self, whole_address};
-use super::{Known, Plan, PlannedStep, Sight, changed, end_of_day};
+use super::{GrantEffect, Known, Plan, PlannedStep, Sight, changed, end_of_day};
 use crate::ids::PersonId;
 use crate::mirror::mail::{Object, Recipient};
 use crate::target::{Change, Difference, Key, Kind, Presence, Value};
 
 const GIGABYTE: i64 = 1 << 30;
+const ON_HOLD: &str = "This mailbox is on legal hold: have the hold lifted first, in a request of its own";
 
 /// Where messages go on to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +162,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
 fn held(reader: &mut Reader<'_>, object: Option<&Object>, (remove, hold): (bool, Option<bool>)) {
     let on_hold = object.is_some_and(|object| object.state.get("litigationHold").as_bool() == Some(true));
     if remove && on_hold && hold != Some(false) {
-        reader.fail("remove", "This mailbox is on legal hold: have the hold lifted first, in a request of its own");
+        reader.fail("remove", ON_HOLD);
     } else if remove && on_hold {
         reader.fail("remove", "Lifting a legal hold and taking the mailbox away are two requests");
     }
@@ -236,6 +237,9 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     let site = sight.subject.as_ref().and_then(|person| person.employment.as_ref()).map(|employment| &employment.site);
     let mut steps = Vec::new();
     if answers.remove {
+        if object.state.get("litigationHold").as_bool() == Some(true) {
+            return Err(vec![FieldError::new("remove", ON_HOLD)]);
+        }
         steps.push(remove(object));
     } else {
         steps.extend(mail::changes_on(object, Kind::Mailbox, "mailbox".to_owned(), changes(answers, object)));
@@ -368,10 +372,15 @@ fn stop_forwarding(
 fn remove(object: &Object) -> PlannedStep {
     let kind = object.recipient.kind.as_str();
     // What was made as a mailbox goes with its account; a person's account stays.
-    let changes = if matches!(kind, "user" | "remote") { Vec::new() } else { vec![super::set("removal", "remove")] };
+    let mut changes =
+        if matches!(kind, "user" | "remote") { Vec::new() } else { vec![super::set("removal", "remove")] };
+    // Approved without a hold: one that comes meanwhile stops it.
+    let hold = object.state.get("litigationHold").clone();
+    changes.push(Change { attribute: "litigationHold".to_owned(), from: hold, to: Value::Null });
     let difference = Difference { presence: Some((Presence::Present, Presence::Absent)), changes };
     let on = (&object.recipient.system, Kind::Mailbox, Key::Native { id: object.recipient.id });
     PlannedStep {
+        grant: Some(GrantEffect::Gone),
         why: "taken away".to_owned(),
         ..mail::step(on, "mailbox".to_owned(), difference, &object.recipient.name)
     }

@@ -329,6 +329,12 @@ pub enum GrantEffect {
         owner: PersonId,
         offers: Vec<Offer>,
     },
+    /// Somebody answers for the step's object from then on: its entries in the catalogue are theirs.
+    Owned {
+        owner: PersonId,
+    },
+    /// The step's object goes, and whatever was held of it.
+    Gone,
     /// The step itself is the end of a holding: whatever grants it had end.
     TakeHere {
         why: String,
@@ -399,8 +405,10 @@ impl PlannedStep {
         }
         match &self.grant {
             Some(GrantEffect::Give { until_on, .. }) => effect["grant"] = json!({ "until": until_on }),
-            Some(GrantEffect::Take { .. } | GrantEffect::TakeHere { .. }) => effect["grant"] = json!({ "ends": true }),
-            Some(GrantEffect::Offer { owner, .. }) => effect["owner"] = json!(owner),
+            Some(GrantEffect::Take { .. } | GrantEffect::TakeHere { .. } | GrantEffect::Gone) => {
+                effect["grant"] = json!({ "ends": true })
+            }
+            Some(GrantEffect::Offer { owner, .. } | GrantEffect::Owned { owner }) => effect["owner"] = json!(owner),
             Some(GrantEffect::GiveHere { until_on, person, .. }) => {
                 effect["grant"] = json!({ "until": until_on, "person": person });
             }

@@ -328,7 +328,10 @@ impl Difference {
                 return Standing::Already;
             }
             if presence == from {
-                return Standing::AsPlanned;
+                // What goes must still be what was approved to go.
+                let goes_otherwise = to == Presence::Absent
+                    && seen.is_some_and(|state| !self.shows(state, unreadable, |change| &change.from));
+                return if goes_otherwise { Standing::Neither } else { Standing::AsPlanned };
             }
             // Present, and meant to be: as planned only if every attribute is.
             return match seen {

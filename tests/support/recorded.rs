@@ -19,6 +19,10 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("mirror_cursor", "how far a target's feed was read"),
     ("directory_group", "what the target shows"),
     ("membership", "what the target shows"),
+    ("mailbox", "what the target shows"),
+    ("mailing_list", "what the target shows"),
+    ("list_member", "what the target shows"),
+    ("mail_right", "what the target shows"),
 ];
 
 /// Columns of other tables that may change by themselves.

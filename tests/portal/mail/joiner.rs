@@ -5,10 +5,10 @@ use tenure::catalog::{self, Birthright, BirthrightRule, Condition, JoinerMailbox
 use tenure::evidence::By;
 use tenure::ids::{EntitlementId, RequestNumber};
 use tenure::plan::RequestKind;
-use tenure::target::Value;
+use tenure::target::{Kind, Native, SystemKey, Value};
 use uuid::Uuid;
 
-use super::{EXCHANGE, Stage, organisation};
+use super::{EXCHANGE, Stage, organisation, state};
 use crate::support::company::SYSTEM;
 
 const LAN: [(&str, &str); 8] = [
@@ -24,6 +24,14 @@ const LAN: [(&str, &str); 8] = [
 
 async fn joiner(stage: &Stage, more: &[(&str, &str)]) -> RequestNumber {
     stage.ask(stage.company.manager, RequestKind::Joiner, &[LAN.as_slice(), more].concat()).await
+}
+
+/// The directory has the group that the licence comes with.
+async fn licence_group(stage: &Stage, group: Uuid) {
+    let mut conn = stage.portal.owner.acquire().await.unwrap();
+    let state = state(&[("name", "Licences E3".into()), ("dn", "CN=Licences E3,DC=corp".into())]);
+    let system = SystemKey(SYSTEM.to_owned());
+    tenure::mirror::saw(&mut conn, &system, Kind::Group, group, &state, &Native::default()).await.unwrap();
 }
 
 /// Everybody in Hamburg gets these, by rule.
@@ -112,8 +120,12 @@ async fn addresses_of_mailboxes_and_lists_are_passed_over(options: PgPoolOptions
 #[sqlx::test]
 async fn hybrid_is_enabled_as_remote_with_its_licence(options: PgPoolOptions, connect: PgConnectOptions) {
     let group = Uuid::now_v7();
-    let facts = tenure::catalog::SystemFacts { licence_group: Some(group), ..organisation(JoinerMailbox::Remote) };
+    let facts = tenure::catalog::SystemFacts {
+        licence_group: Some("Licences E3".to_owned()),
+        ..organisation(JoinerMailbox::Remote)
+    };
     let stage = Stage::with(options, connect, Some(facts)).await;
+    licence_group(&stage, group).await;
     let number = joiner(&stage, &[]).await;
     let mailbox = stage.step(number, "mailbox").await;
     assert_eq!(mailbox.to("type"), &Value::from("remote"));
@@ -130,8 +142,12 @@ async fn hybrid_is_enabled_as_remote_with_its_licence(options: PgPoolOptions, co
 #[sqlx::test]
 async fn a_licence_alone_makes_the_mailbox_online(options: PgPoolOptions, connect: PgConnectOptions) {
     let group = Uuid::now_v7();
-    let facts = tenure::catalog::SystemFacts { licence_group: Some(group), ..organisation(JoinerMailbox::Licence) };
+    let facts = tenure::catalog::SystemFacts {
+        licence_group: Some("Licences E3".to_owned()),
+        ..organisation(JoinerMailbox::Licence)
+    };
     let stage = Stage::with(options, connect, Some(facts)).await;
+    licence_group(&stage, group).await;
     let number = joiner(&stage, &[]).await;
     assert_eq!(stage.names(number).await, ["account", "enable", "licence", "all-hamburg"]);
     assert_eq!(stage.step(number, "account").await.to("mail"), &Value::from("thi-lan.nguyen@example.com"));

@@ -48,10 +48,13 @@ impl Connector for Feed {
 /// The mirror takes in these.
 pub async fn told(stage: &Stage, changed: Vec<Changed>) {
     let feed = Feed { system: SystemKey(EXCHANGE.to_owned()), piece: Mutex::new(changed) };
-    // The sweep of ids is not what is tested here.
-    stage.set("update mirror_cursor set swept_at = now()").await;
-    let _ = tenure::mirror::refresh(&stage.portal.pool, &feed, stage.portal.clock.now()).await;
-    assert!(feed.piece.lock().unwrap().is_empty());
+    // Comparing all ids is not what is tested here.
+    sqlx::query("insert into mirror_cursor (system, compared_at) values ($1, now()) on conflict do nothing")
+        .bind(EXCHANGE)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    tenure::mirror::refresh(&stage.portal.pool, &feed, stage.portal.clock.now()).await.unwrap();
 }
 
 pub fn right(kind: Kind, trustee: Uuid, right: &str, state: State) -> Right {
