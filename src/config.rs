@@ -164,6 +164,8 @@ pub struct ExchangeOnPremisesConfig {
     pub ca_file: Option<PathBuf>,
     /// Kerberos: the key distribution centre, `tcp://dc1.corp.example.com:88`, where DNS does not tell.
     pub kdc: Option<String>,
+    /// Kerberos: the servers' principal, where it is not `HTTP/` with the URL's host.
+    pub service: Option<String>,
     /// Where shared mailboxes and lists are made: an organisational unit's canonical name or DN.
     pub organizational_unit: Option<String>,
     /// The mailbox database; Exchange chooses where absent.
@@ -207,6 +209,12 @@ pub struct ExchangeOnlineConfig {
     pub authority: String,
     #[serde(default = "default_online_scope")]
     pub scope: String,
+    /// `beta`, what Microsoft's own module speaks; `v2.0`, the public Admin API with its few cmdlets.
+    #[serde(default = "default_online_api")]
+    pub api: String,
+    /// How the assertion is signed: `PS256`; `RS256` where the authority knows no other.
+    #[serde(default = "default_online_signing")]
+    pub signing: String,
     pub ca_file: Option<PathBuf>,
 }
 
@@ -355,6 +363,14 @@ fn default_online_authority() -> String {
 
 fn default_online_scope() -> String {
     "https://outlook.office365.com/.default".to_owned()
+}
+
+fn default_online_api() -> String {
+    "beta".to_owned()
+}
+
+fn default_online_signing() -> String {
+    "PS256".to_owned()
 }
 
 fn default_correlation() -> String {

@@ -116,7 +116,7 @@ pub fn transport(target: &TargetConfig) -> anyhow::Result<Arc<dyn Transport>> {
             Ok(Arc::new(onprem::OnPremises::new(&on_premises(exchange)?).with_context(|| exchange.key.clone())?))
         }
         TargetConfig::ExchangeOnline(exchange) => {
-            Ok(Arc::new(online::Online::new(online_settings(exchange)).with_context(|| exchange.key.clone())?))
+            Ok(Arc::new(online::Online::new(online_settings(exchange)?).with_context(|| exchange.key.clone())?))
         }
         TargetConfig::Ad(ad) => anyhow::bail!("{} is a directory, not an Exchange organisation", ad.key),
     }
@@ -134,14 +134,22 @@ fn on_premises(exchange: &ExchangeOnPremisesConfig) -> anyhow::Result<onprem::Se
         resource_uri: exchange.resource_uri.clone(),
         auth,
         kdc: exchange.kdc.clone(),
+        service: exchange.service.clone(),
         ca_file: exchange.ca_file.clone(),
         max_runspaces: i32::from(exchange.runspaces.clamp(1, 3)),
         ..onprem::Settings::new(exchange.url.clone(), exchange.user.clone(), password)
     })
 }
 
-fn online_settings(exchange: &ExchangeOnlineConfig) -> online::Settings {
-    online::Settings {
+fn online_settings(exchange: &ExchangeOnlineConfig) -> anyhow::Result<online::Settings> {
+    let key = &exchange.key;
+    let api =
+        online::Api::parse(&exchange.api).with_context(|| format!("{key}: api is “{}”: beta or v2.0", exchange.api))?;
+    let signing = online::Signing::parse(&exchange.signing)
+        .with_context(|| format!("{key}: signing is “{}”: PS256 or RS256", exchange.signing))?;
+    Ok(online::Settings {
+        api,
+        signing,
         base: exchange.base.clone(),
         authority: exchange.authority.clone(),
         scope: exchange.scope.clone(),
@@ -152,7 +160,7 @@ fn online_settings(exchange: &ExchangeOnlineConfig) -> online::Settings {
             exchange.certificate_file.clone(),
             exchange.key_file.clone(),
         )
-    }
+    })
 }
 
 /// Looks whether the organisation answers, whether it has our domain, and whether our role has the cmdlets: (well, words).
@@ -161,6 +169,12 @@ pub async fn check(target: &TargetConfig) -> Vec<(bool, String)> {
         Ok(transport) => transport,
         Err(error) => return vec![(false, format!("{error:#}"))],
     };
+    let found = look(target, transport.as_ref()).await;
+    transport.close().await;
+    found
+}
+
+async fn look(target: &TargetConfig, transport: &dyn Transport) -> Vec<(bool, String)> {
     let ask = async |name: &str| match transport.invoke(&Cmdlet::read(name)).await {
         Ok(outcome) => match outcome.errors.first() {
             None => Ok(outcome.objects),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tenure::config::Config;
+use tenure::config::{Config, TargetConfig};
 use tenure::connectors::exchange::cmdlet::{Cmdlet, Object, Outcome, Param, Transport, TransportError};
 use tenure::connectors::exchange::onprem;
 use zeroize::Zeroizing;
@@ -98,12 +99,11 @@ pub async fn run(config: Option<&Config>, command: ExchangeCommand) -> anyhow::R
 }
 
 /// The way to the configured target, or to the endpoint that was named.
-fn transport(config: Option<&Config>, invoke: &Invoke) -> anyhow::Result<Box<dyn Transport>> {
+fn transport(config: Option<&Config>, invoke: &Invoke) -> anyhow::Result<Arc<dyn Transport>> {
     let endpoint = &invoke.endpoint;
     let Some(url) = &endpoint.url else {
         let key = invoke.connector.as_deref().context("--connector or --url says where to")?;
-        config.context("a connector is named by the configuration")?;
-        bail!("no Exchange target has the key {key}");
+        return configured(config.context("a connector is named by the configuration")?, key);
     };
     let user = endpoint.user.as_deref().context("--user says who signs in")?;
     let password = match &endpoint.password_file {
@@ -129,7 +129,17 @@ fn transport(config: Option<&Config>, invoke: &Invoke) -> anyhow::Result<Box<dyn
     settings.ca_file.clone_from(&endpoint.ca_file);
     // Who writes http:// and this machine's own address means it; any other machine is refused without TLS.
     settings.plain_loopback = true;
-    Ok(Box::new(onprem::OnPremises::new(&settings)?))
+    Ok(Arc::new(onprem::OnPremises::new(&settings)?))
+}
+
+fn configured(config: &Config, key: &str) -> anyhow::Result<Arc<dyn Transport>> {
+    let Some(target) = config.target.iter().find(|target| target.key() == key) else {
+        let keys = config.target.iter().filter(|target| !matches!(target, TargetConfig::Ad(_)));
+        let keys = keys.map(TargetConfig::key).collect::<Vec<_>>();
+        let known = if keys.is_empty() { "none is configured".to_owned() } else { keys.join(", ") };
+        bail!("--connector {key}: no Exchange organisation has this key ({known})");
+    };
+    tenure::targets::transport(target)
 }
 
 fn kind(error: &TransportError) -> &'static str {

@@ -52,6 +52,17 @@ pub enum Signing {
     Rs256,
 }
 
+impl Signing {
+    /// `PS256` or `RS256`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "PS256" => Some(Self::Ps256),
+            "RS256" => Some(Self::Rs256),
+            _ => None,
+        }
+    }
+}
+
 /// An organisation in Exchange Online. Holds no secret: the key stays in its file.
 #[derive(Debug, Clone)]
 pub struct Settings {
