@@ -47,7 +47,8 @@ fn one() -> Needed {
 #[serde(deny_unknown_fields)]
 pub struct Route {
     pub name: String,
-    /// Kinds of request: `joiner`, `leaver`, `leaver_immediate`, `access`, `password_reset`, `unlock`; empty: all.
+    /// Kinds of request: `joiner`, `leaver`, `leaver_immediate`, `access`, `password_reset`, `unlock`,
+    /// `shared_mailbox`, `mailbox_access`, `mailbox_change`, `mailing_list`, `list_change`; empty: all.
     #[serde(default)]
     pub kinds: Vec<String>,
     /// `account` or `entitlement`; absent: both.

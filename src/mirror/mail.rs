@@ -337,7 +337,7 @@ pub async fn by_typed(conn: &mut PgConnection, typed: &str) -> Result<Option<Obj
     let folded = typed.to_lowercase();
     let mut found: Vec<Object> = objects!(
         "where addresses @> array[$1::text] or lower(alias) = $1 or lower(name) = $1
-         order by not (addresses @> array[$1::text]), not lower(alias) = $1 limit 2",
+         order by not (addresses @> array[$1::text]), kind in ('remote', 'remote_shared'), not lower(alias) = $1 limit 2",
         folded
     )
     .fetch_all(conn)

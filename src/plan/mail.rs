@@ -133,7 +133,11 @@ fn one(
     match (direct.or(of_person), person) {
         (Some(object), _) => Some(object.recipient.clone()),
         (None, Some(person)) => {
-            reader.fail(field, format!("{} has no mailbox here", person.display_name));
+            reader.fail(field, format!("{} has no mailbox in that organisation", person.display_name));
+            None
+        }
+        (None, None) if known.objects.contains_key(typed) => {
+            reader.fail(field, format!("{typed} is in another Exchange organisation"));
             None
         }
         (None, None) => {

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::sight;
-use crate::catalog::{self, TargetSystem};
+use crate::catalog::{self, JoinerMailbox, TargetSystem};
 use crate::ids::{EntitlementId, PersonId, RequestId};
 use crate::mirror::mail;
 use crate::plan::field::Raw;
@@ -38,6 +38,8 @@ const OBJECTS: [&str; 13] = [
 pub(super) async fn organisations(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
     let mut systems = catalog::target_systems(conn).await?;
     systems.retain(|system| system.key.family() == "exchange");
+    // Where people get their mailboxes comes first: what is asked for without a word about where is meant there.
+    systems.sort_by_key(|system| system.facts.joiner_mailbox == JoinerMailbox::None);
     Ok(systems)
 }
 

@@ -79,6 +79,10 @@ async fn objects(calls: &mut Calls<'_>, since: Option<DateTime<Utc>>) -> Result<
         changed.extend(changed_object(Kind::Mailbox, seen));
     }
     for object in every(calls, LISTS, since).await? {
+        // Kept in step from the directory: it is changed there, and Online refuses.
+        if Properties(&object).flag("IsDirSynced").ok().flatten() == Some(true) {
+            continue;
+        }
         let seen = list::seen(calls, &object).await?;
         let dynamic = seen.state.get("type").as_text() == Some("dynamic");
         let members = match seen.id {
@@ -216,6 +220,7 @@ async fn trustee(calls: &mut Calls<'_>, entry: &Object, property: &str) -> Resul
 /// The ids of every mailbox and list.
 pub(super) async fn all_ids(calls: &mut Calls<'_>) -> Result<Vec<Uuid>, Fault> {
     let mut found = every(calls, mailboxes(calls.flavour()), None).await?;
-    found.extend(every(calls, LISTS, None).await?);
+    let lists = every(calls, LISTS, None).await?;
+    found.extend(lists.into_iter().filter(|list| Properties(list).flag("IsDirSynced").ok().flatten() != Some(true)));
     found.iter().map(|object| attributes::id_of(Properties(object))).collect()
 }
