@@ -29,7 +29,7 @@ impl Raw {
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut raw = Self::default();
         for (name, value) in pairs {
-            raw.0.entry(name).or_default().push(value);
+            raw.0.entry(name).or_default().push(storable(value));
         }
         raw
     }
@@ -50,7 +50,7 @@ impl Raw {
                 other => scalar(other).map(|value| vec![value]),
             };
             match values {
-                Some(values) => drop(raw.0.insert(name.clone(), values)),
+                Some(values) => raw.set(name, values),
                 None => errors.push(FieldError::new(name, format!("{name} must be a text or a list of texts"))),
             }
         }
@@ -78,7 +78,7 @@ impl Raw {
     }
 
     pub fn set(&mut self, name: &str, values: Vec<String>) {
-        self.0.insert(name.to_owned(), values);
+        self.0.insert(name.to_owned(), values.into_iter().map(storable).collect());
     }
 
     pub fn checked(&self, name: &str) -> bool {
@@ -93,6 +93,11 @@ impl Raw {
         }
         format!("{:0>4}-{:0>2}-{:0>2}", boxes[0], boxes[1], boxes[2])
     }
+}
+
+/// The database keeps every character but U+0000: U+FFFD stands in its place, which no field takes either.
+fn storable(typed: String) -> String {
+    if typed.contains('\0') { typed.replace('\0', "\u{FFFD}") } else { typed }
 }
 
 fn scalar(value: &Json) -> Option<String> {
@@ -215,11 +220,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Control characters, bidirectional overrides and isolates, zero-width characters, the byte-order mark.
+/// Control characters, bidirectional overrides and isolates, zero-width characters, the byte-order mark, and what stands for
+/// a character that was lost.
 pub fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FFFD}')
 }
 
 #[cfg(test)]
@@ -245,7 +251,7 @@ mod tests {
     #[test]
     fn hostile_text_is_named_not_taken() {
         for (typed, part) in
-            [("x".repeat(300), "at most 64"), ("a\u{202E}b".into(), "U+202E"), ("a\0b".into(), "U+0000")]
+            [("x".repeat(300), "at most 64"), ("a\u{202E}b".into(), "U+202E"), ("a\0b".into(), "U+FFFD")]
         {
             let raw = Raw::from_pairs([("name".to_owned(), typed)]);
             let mut reader = Reader::new(&raw);

@@ -59,17 +59,21 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
         owners.extend(own_mailbox(known, owner, system));
     }
     let moderators = mail::recipients(&mut reader, known, "moderators", system);
-    let moderators = match raw.first("moderated") {
-        "no" => Some(Vec::new()),
-        "yes" if moderators.is_empty() && reader.errors.is_empty() => {
+    let moderators = match reader.choice("moderated") {
+        Some(false) => Some(Vec::new()),
+        Some(true) if moderators.is_empty() && reader.errors.is_empty() => {
             reader.fail("moderators", "Name at least one person who looks at messages before they go out");
             None
         }
         _ => Some(moderators).filter(|named| !named.is_empty()),
     };
     let senders = mail::recipients(&mut reader, known, "senders", system);
-    let senders = match raw.first("restricted") {
-        "no" => Some(Vec::new()),
+    let senders = match reader.choice("restricted") {
+        Some(false) => Some(Vec::new()),
+        Some(true) if senders.is_empty() && reader.errors.is_empty() => {
+            reader.fail("senders", "Name at least one person or list who may send");
+            None
+        }
         _ => Some(senders).filter(|named| !named.is_empty()),
     };
     let (add, remove) =

@@ -55,10 +55,10 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let owner = mailbox.as_ref().and_then(|mailbox| mail::owner(&mut reader, known, Some(mailbox)));
     let rights = rights(&mut reader);
     let until = access::until(&mut reader, known, person);
+    let automapping = reader.choice("automapping") != Some(false);
     let reason = reader.reason();
     match (reader.errors.is_empty(), person, holder, mailbox, owner) {
         (true, Some(person), Some(holder), Some(mailbox), Some(owner)) => {
-            let automapping = raw.first("automapping") != "no";
             Ok(Answers { person, holder, mailbox, owner, rights, automapping, until, reason })
         }
         _ => Err(reader.errors),

@@ -169,12 +169,13 @@ fn held(reader: &mut Reader<'_>, object: Option<&Object>, (remove, hold): (bool,
 }
 
 fn forward(reader: &mut Reader<'_>, known: &Known, object: Option<&Object>) -> Option<Forward> {
-    if reader.raw.first("forward") == "no" {
+    let wanted = reader.choice("forward");
+    if wanted == Some(false) {
         return Some(Forward::Nowhere);
     }
     let typed = reader.raw.first("forward_to").to_owned();
     if typed.is_empty() {
-        if reader.raw.first("forward") == "yes" {
+        if wanted == Some(true) {
             reader.fail("forward_to", "Name who gets the messages");
         }
         return None;
@@ -197,10 +198,10 @@ fn forward(reader: &mut Reader<'_>, known: &Known, object: Option<&Object>) -> O
 }
 
 fn auto_reply(reader: &mut Reader<'_>) -> Option<AutoReply> {
-    let state = match reader.raw.first("auto_reply") {
-        "" => return None,
-        "no" => return Some(AutoReply { state: "disabled".to_owned(), ..AutoReply::default() }),
-        _ => "enabled",
+    let state = match reader.choice("auto_reply") {
+        None => return None,
+        Some(false) => return Some(AutoReply { state: "disabled".to_owned(), ..AutoReply::default() }),
+        Some(true) => "enabled",
     };
     let text = reader.long_text("auto_reply_text", "The answer", 4000).unwrap_or_default();
     if text.is_empty() {

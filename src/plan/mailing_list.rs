@@ -94,10 +94,12 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
         reader.fail("departments", format!("“{odd}” is not a department here"));
     }
     let moderators = mail::recipients(&mut reader, known, "moderators", key);
-    if raw.first("moderated") == "yes" && moderators.is_empty() && reader.errors.is_empty() {
+    let moderated = reader.choice("moderated");
+    if moderated == Some(true) && moderators.is_empty() && reader.errors.is_empty() {
         reader.fail("moderators", "Name at least one person who looks at messages before they go out");
     }
     let senders = mail::recipients(&mut reader, known, "senders", key);
+    let internal_only = reader.choice("internal_only") != Some(false);
     let reason = reader.reason();
     match (reader.errors.is_empty(), system, address, owner) {
         (true, Some(system), Some(address), Some(owner)) => Ok(Answers {
@@ -110,9 +112,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
             owners,
             members,
             departments: if dynamic { departments } else { Vec::new() },
-            moderators: if raw.first("moderated") == "no" { Vec::new() } else { moderators },
+            moderators: if moderated == Some(false) { Vec::new() } else { moderators },
             senders,
-            internal_only: raw.first("internal_only") != "no",
+            internal_only,
             hidden: raw.checked("hidden"),
             reason,
         }),

@@ -71,6 +71,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let books = mailbox_type != "shared";
     let capacity = reader.number("capacity", "Places", (1, 10_000)).filter(|_| mailbox_type == "room");
     let window_days = reader.number("window_days", "Days ahead", (1, 1080)).filter(|_| books);
+    let accepts = reader.choice("accepts") != Some(false);
     let reason = reader.reason();
     match (reader.errors.is_empty(), system, address, owner) {
         (true, Some(system), Some(address), Some(owner)) => Ok(Answers {
@@ -81,7 +82,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
             owner,
             full_access,
             send_as,
-            accepts: books && raw.first("accepts") != "no",
+            accepts: books && accepts,
             capacity,
             window_days,
             reason,

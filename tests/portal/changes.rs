@@ -9,7 +9,7 @@ use tenure::changes::secret::Vault;
 use tenure::changes::settle::{Settled, settle, superseded};
 use tenure::clock::Clock;
 use tenure::ids::{ItemId, PersonId, RequestId};
-use tenure::plan::PlannedStep;
+use tenure::plan::{GrantEffect, PlannedStep};
 use tenure::target::{Change, Difference, Key, Kind, Presence, Reference, State, SystemKey, Value};
 use uuid::Uuid;
 
@@ -18,10 +18,10 @@ use crate::support::scripted::{Next, Scripted};
 
 const SYSTEM: &str = "ad:test";
 
-struct Bench {
-    pool: PgPool,
-    owner: PgPool,
-    target: Scripted,
+pub struct Bench {
+    pub pool: PgPool,
+    pub owner: PgPool,
+    pub target: Scripted,
     vault: Vault,
     request: RequestId,
     item: ItemId,
@@ -37,15 +37,19 @@ enum Cut {
 }
 
 impl Bench {
-    /// A request with one approved item of these steps.
     async fn new(options: PgPoolOptions, connect: PgConnectOptions, steps: &[PlannedStep]) -> Self {
+        Self::of(options, connect, SYSTEM, steps).await
+    }
+
+    /// A request with one approved item of these steps in that system. Whatever they give is given to its subject.
+    pub async fn of(options: PgPoolOptions, connect: PgConnectOptions, system: &str, steps: &[PlannedStep]) -> Self {
         let (owner, pool) = pools(options, connect).await;
         let (request, item) = (RequestId::new(), ItemId::new());
         let person = PersonId::new();
         sqlx::query("insert into person (id, given_name, family_name, display_name, state, source) values ($1, 'A', 'B', 'A B', 'active', 'seed')")
             .bind(person).execute(&owner).await.unwrap();
-        sqlx::query("insert into target_system (key, family, name) values ($1, 'ad', 'Test')")
-            .bind(SYSTEM)
+        sqlx::query("insert into target_system (key, family, name) values ($1, split_part($1, ':', 1), 'Test')")
+            .bind(system)
             .execute(&owner)
             .await
             .unwrap();
@@ -65,20 +69,26 @@ impl Bench {
             .iter()
             .cloned()
             .map(|step| PlannedStep { secret: step.secret.map(|(_, from)| (person, from)), ..step })
+            .map(|mut step| {
+                if let Some(GrantEffect::GiveHere { person: holder, owner, .. }) = &mut step.grant {
+                    (*holder, *owner) = (person, Some(person));
+                }
+                step
+            })
             .collect();
         tenure::changes::write(&mut conn, (request, item, 1), &steps).await.unwrap();
         tenure::changes::unlock(&mut conn, request).await.unwrap();
         Self {
             pool,
             owner,
-            target: Scripted::new(SYSTEM),
+            target: Scripted::new(system),
             vault: Vault::from_hex(&Vault::generate()).unwrap(),
             request,
             item,
         }
     }
 
-    async fn lease(&self) -> Option<Leased> {
+    pub async fn lease(&self) -> Option<Leased> {
         let mut tx = self.pool.begin().await.unwrap();
         let got = lease(&mut tx, Clock::System.now(), "test", 60).await.unwrap();
         if let Lease::Taken(leased) = &got {
@@ -91,7 +101,7 @@ impl Bench {
         }
     }
 
-    async fn settle(&self, leased: &Leased, outcome: &Outcome) -> Settled {
+    pub async fn settle(&self, leased: &Leased, outcome: &Outcome) -> Settled {
         let mut tx = self.pool.begin().await.unwrap();
         let settled = settle(&mut tx, Clock::System.now(), leased, outcome).await.unwrap();
         if settled == Settled::Superseded {
@@ -105,12 +115,12 @@ impl Bench {
         settled
     }
 
-    async fn perform(&self, leased: &Leased) -> Outcome {
+    pub async fn perform(&self, leased: &Leased) -> Outcome {
         perform(&self.pool, &self.target, &self.vault, leased).await
     }
 
     /// Time passes: leases run out, retries are due.
-    async fn later(&self) {
+    pub async fn later(&self) {
         sqlx::query("update step set lease_until = now() - interval '1 second' where state = 'running'")
             .execute(&self.owner)
             .await
@@ -123,7 +133,7 @@ impl Bench {
     }
 
     /// Works until nothing is due; at most so many attempts.
-    async fn work(&self) {
+    pub async fn work(&self) {
         for _ in 0..50 {
             self.later().await;
             let Some(leased) = self.lease().await else { return };
@@ -133,7 +143,7 @@ impl Bench {
         panic!("work does not end");
     }
 
-    async fn states(&self) -> Vec<String> {
+    pub async fn states(&self) -> Vec<String> {
         sqlx::query_scalar("select state from step where request = $1 order by ordinal")
             .bind(self.request)
             .fetch_all(&self.pool)
@@ -141,7 +151,7 @@ impl Bench {
             .unwrap()
     }
 
-    async fn actions(&self) -> Vec<String> {
+    pub async fn actions(&self) -> Vec<String> {
         sqlx::query_scalar("select action from evidence_record where request = 1 order by seq")
             .fetch_all(&self.pool)
             .await

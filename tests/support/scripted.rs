@@ -51,6 +51,11 @@ impl Scripted {
         self.inside.lock().unwrap().script.extend(next);
     }
 
+    /// What no write met will meet none.
+    pub fn as_told_no_more(&self) {
+        self.inside.lock().unwrap().script.clear();
+    }
+
     pub fn down(&self, down: bool) {
         self.inside.lock().unwrap().down = down;
     }

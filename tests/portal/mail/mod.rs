@@ -3,11 +3,13 @@
 
 mod access;
 mod change;
+mod forms;
 mod joiner;
 mod leaver;
 mod lists;
 mod mirrored;
 mod shared_mailbox;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
