@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use super::boundary::{Boundary, pass};
 use super::lease::Leased;
 use super::secret::{self, Vault};
-use crate::target::{Connector, Fault, Native, Resource, Secrets, Seen, Server, Standing, State, Value, Wish};
+use crate::target::{Connector, Fault, Kind, Native, Resource, Secrets, Seen, Server, Standing, State, Value, Wish};
 
 /// How an attempt ended, with what was seen.
 #[derive(Debug, Clone)]
@@ -83,7 +83,9 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
         if what.kind.is_mirrored() { leased.difference.clone() } else { leased.difference.from_seen(state) };
     let standing = difference.standing(state, unreadable);
     // A new object that we find by its correlation is our own earlier attempt's: finished by ensuring again.
-    let finish_own = leased.creates && before.is_some() && writes(leased, unreadable);
+    // An account counts as there only once it is whole; what Exchange makes in several writes is there from the first on.
+    let in_parts = what.kind != Kind::User && standing != Standing::Already;
+    let finish_own = leased.creates && before.is_some() && (in_parts || writes(leased, unreadable));
     match standing {
         Standing::Already if !finish_own => {
             let before = before.clone();

@@ -576,6 +576,9 @@ pub trait Connector: Send + Sync {
     /// The next piece of the target's own change feed after `cursor`; the whole directory where there is none.
     async fn changes(&self, cursor: Option<&[u8]>) -> Result<Batch, Fault>;
 
+    /// Gives back what the target holds for us (a session, a shell); the worker stops. What is lost here runs out by itself.
+    async fn close(&self) {}
+
     /// The ids of everything the feed speaks of. Deletions are not shown to a plain service account; whatever the mirror
     /// has beyond these is gone. Asked for now and then, not each time.
     async fn all_ids(&self) -> Result<Vec<Uuid>, Fault>;

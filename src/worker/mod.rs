@@ -117,6 +117,10 @@ impl Worker {
         if tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.is_err() {
             tracing::warn!(worker = %self.name, "a periodic task did not end in time; its lease will run out");
         }
+        for connector in self.connectors.values() {
+            // A server that does not answer is no reason to stay.
+            drop(tokio::time::timeout(Duration::from_secs(3), connector.close()).await);
+        }
         routines::release(&self).await;
         tracing::info!(worker = %self.name, "worker stopped");
     }

@@ -130,7 +130,7 @@ const CAPABILITIES: &[Capability] = &[
     can(Kind::Mailbox, MAILBOX, &["reconnect", "removal"]),
     can(Kind::AutoReply, REPLY, &[]),
     can(Kind::Booking, BOOKING, &[]),
-    can(Kind::List, LIST, &[]),
+    can(Kind::List, LIST, &["description"]),
     can(Kind::ListMembership, &[], &[]),
     can(Kind::MailboxPermission, &["automapping"], &["automapping"]),
     can(Kind::FolderPermission, &["role"], &[]),
@@ -226,6 +226,10 @@ impl Connector for Exchange {
     /// Exchange has no passwords of its own: accounts are the directory's.
     async fn new_password(&self, _: &Server) -> Result<Zeroizing<String>, Fault> {
         Err(Fault::Refused { why: "Passwords belong to the directory.".to_owned(), attribute: None })
+    }
+
+    async fn close(&self) {
+        self.transport.close().await;
     }
 
     async fn changes(&self, cursor: Option<&[u8]>) -> Result<Batch, Fault> {

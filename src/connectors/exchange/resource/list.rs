@@ -38,7 +38,7 @@ pub async fn seen(calls: &mut Calls<'_>, object: &Object) -> Result<Seen, Fault>
         _ => "distribution",
     };
     put(&mut state, "type", Value::from(kind));
-    for (attribute, property) in [("displayName", "DisplayName"), ("alias", "Alias"), ("description", "Notes")] {
+    for (attribute, property) in [("displayName", "DisplayName"), ("alias", "Alias")] {
         put(&mut state, attribute, attributes::text(from, property)?);
     }
     attributes::addresses(&mut state, from)?;
@@ -93,7 +93,9 @@ pub async fn ensure(
     };
     let dynamic = state.get("type").as_text() == Some("dynamic");
     if let Address::New { correlation } = address {
-        calls.write(set(dynamic, &id).text("CustomAttribute15", mark(*correlation)), &[]).await?;
+        let named = set(dynamic, &id).text("CustomAttribute15", mark(*correlation));
+        let alias = state.get("alias").as_text();
+        calls.write(alias.into_iter().fold(named, |named, alias| named.text("Name", alias)), &[]).await?;
     }
     for cmdlet in changes(way, &id, dynamic, &left(step, Some(&state))) {
         calls.write(cmdlet, &[]).await?;
@@ -133,6 +135,8 @@ pub fn creation(way: Way<'_>, correlation: uuid::Uuid, step: &Difference) -> Cmd
             .text("IncludedRecipients", "MailboxUsers")
             .with("ConditionalDepartment", Param::List(departments));
     }
+    // Only here: no cmdlet changes it later, and those that read lists do not show it.
+    let cmdlet = text("description").into_iter().fold(cmdlet, |cmdlet, notes| cmdlet.text("Notes", notes));
     let owners = wanted(&step.changes, "owners").map(texts).unwrap_or_default();
     let cmdlet = cmdlet.text("Type", if kind == "security" { "Security" } else { "Distribution" });
     if owners.is_empty() { cmdlet } else { cmdlet.with("ManagedBy", Param::List(owners)) }

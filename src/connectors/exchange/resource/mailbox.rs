@@ -152,7 +152,8 @@ pub async fn ensure(
     let id = id.unwrap_or_default();
     if let Address::New { correlation } = address {
         let named = Cmdlet::write("Set-Mailbox").text("Identity", &id).text("CustomAttribute15", mark(*correlation));
-        calls.write(named, &[]).await?;
+        let alias = state.as_ref().and_then(|state| state.get("alias").as_text());
+        calls.write(alias.into_iter().fold(named, |named, alias| named.text("Name", alias)), &[]).await?;
     }
     for cmdlet in changes(way, &id, is_stub(state.as_ref()), &left(step, state.as_ref())) {
         calls.write(cmdlet, &[]).await?;
