@@ -286,6 +286,10 @@ pub async fn skip(
     Ok(rows.rows_affected() == 1)
 }
 
+/// Drifts in a row, with the same plan each time, after which a person is asked to look.
+const DRIFT_LIMIT: i32 = 6;
+const DRIFTS_ON: &str = "The target keeps showing something else than what was approved, and planning again gives the same. Somebody must look.";
+
 /// What drifted and came out the same when planned again (the target went back to `from`) is simply due again.
 ///
 /// # Errors
@@ -296,8 +300,28 @@ pub async fn retry_drifted(
     by: &By,
     (number, request): (i64, RequestId),
 ) -> Result<(), EvidenceError> {
+    // What keeps drifting though its plan stays the same is tried ever more rarely, and then handed to a person.
+    let stuck = sqlx::query_scalar!(
+        "update step s set state = 'blocked', told = $2 from item i
+          where i.id = s.item and i.request = $1 and s.state = 'drifted' and s.plan_number = i.plan_number and s.failures >= $3
+      returning s.id",
+        request.0,
+        DRIFTS_ON,
+        DRIFT_LIMIT
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for step in stuck {
+        let record = Record {
+            step: Some(step),
+            reason: Some(DRIFTS_ON.to_owned()),
+            ..Record::of_request(action::STEP_BLOCKED, number, by.clone())
+        };
+        append(conn, now, &record).await?;
+    }
     let steps = sqlx::query_scalar!(
-        "update step s set state = 'retrying', due_at = now(), told = null from item i
+        "update step s set state = 'retrying', due_at = now() + make_interval(secs => power(2, s.failures) - 2), told = null
+           from item i
           where i.id = s.item and i.request = $1 and s.state = 'drifted' and s.plan_number = i.plan_number
       returning s.id",
         request.0

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::cmdlet::{Class, Cmdlet, CmdletError, Effect, Object, Outcome, Param, Transport};
 use super::fault;
 use super::flavour::{self, Flavour};
+use super::resource::is_ours;
 use super::value::Properties;
 use crate::target::{Fault, Native};
 
@@ -103,6 +104,17 @@ impl<'a> Calls<'a> {
             return Err(Fault::NeedsPerson { why: "Exchange has several objects of one identity.".to_owned() });
         }
         Ok(found.pop())
+    }
+
+    /// The one object that carries the correlation, by the first of the cmdlets that gives it.
+    pub async fn ours(&mut self, cmdlets: [Cmdlet; 2], correlation: Uuid) -> Result<Option<Object>, Fault> {
+        for cmdlet in cmdlets {
+            let found = self.all(cmdlet).await?.into_iter().find(|object| is_ours(object, correlation));
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Writes. Errors of these classes are no errors here: it is so already.

@@ -12,15 +12,13 @@ use super::{Way, by_correlation, first_name, left, mark, wanted};
 /// Looks at a list.
 pub async fn observe(calls: &mut Calls<'_>, address: &Address) -> Result<Option<Seen>, Fault> {
     for cmdlet in ["Get-DistributionGroup", "Get-DynamicDistributionGroup"] {
-        let looks = match address {
-            Address::Native(id) => vec![at(Cmdlet::read(cmdlet), &id.to_string())],
-            Address::New { correlation } => by_correlation(cmdlet, *correlation).to_vec(),
+        let found = match address {
+            Address::Native(id) => calls.one(at(Cmdlet::read(cmdlet), &id.to_string())).await?,
+            Address::New { correlation } => calls.ours(by_correlation(cmdlet, *correlation), *correlation).await?,
             _ => return Err(super::super::odd_address()),
         };
-        for look in looks {
-            if let Some(object) = calls.one(look).await? {
-                return Ok(Some(seen(calls, &object).await?));
-            }
+        if let Some(object) = found {
+            return Ok(Some(seen(calls, &object).await?));
         }
     }
     Ok(None)

@@ -21,13 +21,7 @@ pub async fn observe(calls: &mut Calls<'_>, address: &Address) -> Result<Option<
                 found => found,
             }
         }
-        Address::New { correlation } => {
-            let [by_mark, by_name] = by_correlation("Get-Mailbox", *correlation);
-            match calls.one(by_mark).await? {
-                None => calls.one(by_name).await?,
-                found => found,
-            }
-        }
+        Address::New { correlation } => calls.ours(by_correlation("Get-Mailbox", *correlation), *correlation).await?,
         _ => return Err(super::super::odd_address()),
     };
     match found {

@@ -10,8 +10,9 @@ pub(super) mod settings;
 
 use uuid::Uuid;
 
-use super::cmdlet::Cmdlet;
+use super::cmdlet::{Cmdlet, Object};
 use super::flavour::Flavour;
+use super::value::Properties;
 use crate::target::{Change, Difference, State, Value, same};
 
 /// What resources need to know of their organisation to make something new in it.
@@ -48,6 +49,13 @@ pub(super) fn by_correlation(cmdlet: &str, correlation: Uuid) -> [Cmdlet; 2] {
         Cmdlet::read(cmdlet).text("Filter", format!("CustomAttribute15 -eq '{}'", mark(correlation))),
         Cmdlet::read(cmdlet).text("Identity", first_name(correlation)),
     ]
+}
+
+/// Whether the object is the one that carries the correlation: what a filter gave is looked at, not believed.
+pub(super) fn is_ours(object: &Object, correlation: Uuid) -> bool {
+    let from = Properties(object);
+    let is = |name: &str, wanted: String| from.text(name).ok().flatten() == Some(wanted);
+    is("CustomAttribute15", mark(correlation)) || is("Name", first_name(correlation))
 }
 
 /// The changes that are still to be made, each from what was seen.
