@@ -277,8 +277,12 @@ impl NewEntitlement {
             "" => Facts::default(),
             right => Facts::default().plain("right", right),
         };
+        // Rights are named after mailboxes, and those after people.
+        let facts = match self.held {
+            Held::MailboxPermission | Held::FolderPermission => facts.personal("name", self.name.clone()),
+            Held::GroupMembership | Held::ListMembership => facts.plain("name", self.name.clone()),
+        };
         facts
-            .plain("name", self.name.clone())
             .plain("description", self.description.clone())
             .plain("risk", self.risk.as_str())
             .plain("sox", self.sox)

@@ -12,7 +12,8 @@ use crate::evidence::erase::Traces;
 pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx::Error> {
     let (person, pattern) = (traces.person.0, &traces.pattern);
     sqlx::query!(
-        "update attempt a set before = blanked(a.before), after_state = blanked(a.after_state), error_given = null, error_told = null
+        "update attempt a set before = blanked(a.before), after_state = blanked(a.after_state), error_given = null, error_told = null,
+                native = a.native - 'commands' - 'warnings'
            from step s join request r on r.id = s.request
           where s.id = a.step and r.subject = $1",
         person
@@ -21,7 +22,9 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     .await?;
     sqlx::query!(
         "update step s set difference = blanked_difference(s.difference), before = blanked(s.before),
-                after_state = blanked(s.after_state), told = null, label = forgotten(s.label, $2), why = forgotten(s.why, $2)
+                after_state = blanked(s.after_state), told = null, label = forgotten(s.label, $2), why = forgotten(s.why, $2),
+                native = s.native - 'commands' - 'warnings', grant_effect = forgotten(s.grant_effect, $2),
+                name = 'erased-' || s.plan_number || '-' || s.id, after = '{}'
            from request r where r.id = s.request and r.subject = $1",
         person,
         pattern
@@ -30,8 +33,8 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     .await?;
     sqlx::query!(
         "update attempt set before = forgotten(before, $1), after_state = forgotten(after_state, $1),
-                error_given = forgotten(error_given, $1), error_told = forgotten(error_told, $1)
-          where concat_ws(' ', before, after_state, error_given, error_told) ~ $1",
+                error_given = forgotten(error_given, $1), error_told = forgotten(error_told, $1), native = forgotten(native, $1)
+          where concat_ws(' ', before, after_state, error_given, error_told, native) ~ $1",
         pattern
     )
     .execute(&mut *conn)
@@ -39,8 +42,8 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     sqlx::query!(
         "update step set difference = forgotten(difference, $1), before = forgotten(before, $1),
                 after_state = forgotten(after_state, $1), told = forgotten(told, $1), label = forgotten(label, $1),
-                why = forgotten(why, $1)
-          where concat_ws(' ', difference, before, after_state, told, label, why) ~ $1",
+                why = forgotten(why, $1), native = forgotten(native, $1), grant_effect = forgotten(grant_effect, $1)
+          where concat_ws(' ', difference, before, after_state, told, label, why, native, grant_effect) ~ $1",
         pattern
     )
     .execute(&mut *conn)

@@ -338,7 +338,7 @@ pub(super) fn record(leased: &Leased, action: &'static str) -> Record {
             id,
             server: None,
         }),
-        detail: Facts::default().plain("step", leased.name.clone()).personal("label", leased.label.clone()),
+        detail: Facts::default().personal("step", leased.name.clone()).personal("label", leased.label.clone()),
         ..Record::of_request(action, leased.number, By { via: format!("worker:{}", leased.worker), ..By::default() })
     }
 }

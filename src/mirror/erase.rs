@@ -21,7 +21,12 @@ pub struct Present {
 pub async fn present(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Present>, sqlx::Error> {
     sqlx::query_as!(
         Present,
-        "select system, native_id as id, user_name from account where person = $1 and gone_at is null order by system, user_name",
+        r#"select system as "system!", native_id as "id!", user_name as "user_name!" from (
+               select system, native_id, user_name from account where person = $1 and gone_at is null
+               union all
+               select m.system, m.native_id, m.alias from mailbox m join account a on a.native_id = m.directory_id
+                where a.person = $1 and m.gone_at is null) there
+            order by system, user_name"#,
         person.0
     )
     .fetch_all(conn)
@@ -50,7 +55,7 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update mailbox m set display_name = $2, alias = $3, address = $3, addresses = '{}', attributes = '{}'
+        "update mailbox m set display_name = $2, alias = $3, address = $3, addresses = '{}', attributes = '{}', native = '{}'
            from account a
           where a.native_id = m.directory_id and a.person = $1 and m.gone_at is not null",
         traces.person.0,
@@ -60,15 +65,19 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update mailbox set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1)
-          where gone_at is not null and concat_ws(' ', display_name, attributes) ~ $1",
+        "update mailbox set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1),
+                alias = forgotten(alias, $1), address = forgotten(address, $1),
+                addresses = array(select forgotten(one, $1) from unnest(addresses) one)
+          where gone_at is not null and concat_ws(' ', display_name, alias, addresses, attributes) ~ $1",
         traces.pattern
     )
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update mailing_list set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1)
-          where gone_at is not null and concat_ws(' ', display_name, attributes) ~ $1",
+        "update mailing_list set attributes = forgotten(attributes, $1), display_name = forgotten(display_name, $1),
+                alias = forgotten(alias, $1), address = forgotten(address, $1),
+                addresses = array(select forgotten(one, $1) from unnest(addresses) one)
+          where gone_at is not null and concat_ws(' ', display_name, alias, addresses, attributes) ~ $1",
         traces.pattern
     )
     .execute(conn)

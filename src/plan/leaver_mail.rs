@@ -85,7 +85,7 @@ pub(super) fn steps(
     }
     for (held, entitlement) in &sight.mail.rights {
         let grant = entitlement.map(|entitlement| GrantEffect::Take { entitlement, why: "leaver".to_owned() });
-        let name = mail::named(used, &["no", &held.right, &held.object_name]);
+        let name = mail::named(used, &["no", &held.right, &mail::code(held.object)]);
         let ends = (Reference::Native(held.object), Reference::Native(held.trustee), held.right.as_str());
         let presence = (Presence::Present, Presence::Absent);
         let step = mail::permission((&held.system, &held.object_name), name, ends, presence);
@@ -129,7 +129,7 @@ fn own_mailbox(
         changes.extend(changed(&mailbox.state, "forwardTo", to.id.to_string()));
         changes.extend(changed(&mailbox.state, "deliverAndForward", true));
     }
-    let name = mail::named(used, &["mailbox", &recipient.name]);
+    let name = mail::named(used, &["mailbox", &mail::code(recipient.id)]);
     let step = mail::changes_on(mailbox, Kind::Mailbox, name.clone(), changes);
     let begins = step.is_some();
     let offers = [FULL_ACCESS, mail::SEND_AS].map(|right| mail::offer(right, &recipient.name, false)).to_vec();
@@ -150,7 +150,7 @@ fn own_mailbox(
             set("external", text.clone()),
             set("audience", "all"),
         ];
-        let name = mail::named(used, &["auto-reply", &recipient.name]);
+        let name = mail::named(used, &["auto-reply", &mail::code(recipient.id)]);
         let step = mail::changes_on(mailbox, Kind::AutoReply, name, changes);
         steps.extend(step.map(|step| PlannedStep { why: "answer to whoever writes".to_owned(), ..step }));
     }
@@ -159,7 +159,7 @@ fn own_mailbox(
 
 fn opened(mailbox: &Object, to: &Recipient, person: PersonId, used: &mut BTreeSet<String>) -> PlannedStep {
     let recipient = &mailbox.recipient;
-    let name = mail::named(used, &["full-access", &to.name]);
+    let name = mail::named(used, &["full-access", &mail::code(to.id)]);
     let ends = (Reference::Native(recipient.id), Reference::Native(to.id), FULL_ACCESS);
     let presence = (Presence::Absent, Presence::Present);
     let mut step = mail::permission((&recipient.system, &recipient.name), name, ends, presence);
@@ -190,7 +190,7 @@ fn forward_ends(
     ];
     let recipient = &mailbox.recipient;
     let on = (&recipient.system, Kind::Mailbox, Key::Native { id: recipient.id });
-    let name = mail::named(used, &["stop-forwarding", &recipient.name]);
+    let name = mail::named(used, &["stop-forwarding", &mail::code(recipient.id)]);
     let step = mail::step(on, name, Difference { presence: None, changes }, &recipient.name);
     PlannedStep { after, not_before: Some(at), why: "forwarding ends".to_owned(), ..step }
 }

@@ -184,7 +184,7 @@ fn member_step(
     joins: bool,
     used: &mut BTreeSet<String>,
 ) -> PlannedStep {
-    let name = mail::named(used, &[if joins { "add" } else { "remove" }, &member.name]);
+    let name = mail::named(used, &[if joins { "add" } else { "remove" }, &mail::code(member.id)]);
     let ends = (Reference::Native(list.id), Reference::Native(member.id));
     let presence = if joins { (Presence::Absent, Presence::Present) } else { (Presence::Present, Presence::Absent) };
     let grant = member.person.filter(|_| joins).map(|person| GrantEffect::GiveHere {

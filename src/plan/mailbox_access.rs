@@ -120,7 +120,7 @@ fn item(
     let (word, role) = right.split_once('/').map_or((right, None), |(folder, role)| (folder, Some(role)));
     let held =
         sight.mail.rights.iter().map(|(held, _)| held).find(|held| held.object == mailbox.id && held.right == word);
-    let name = mail::named(used, &[word, &mailbox.name]);
+    let name = mail::named(used, &[word, &mail::code(mailbox.id)]);
     let ends = (Reference::Native(mailbox.id), Reference::Native(answers.holder.id), word);
     let mut step =
         mail::permission((&mailbox.system, &mailbox.name), name, ends, (Presence::Absent, Presence::Present));

@@ -171,7 +171,7 @@ pub fn plan(answers: &Answers, _: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
     };
     let mut steps = vec![create];
     for member in &answers.members {
-        let name = mail::named(&mut used, &["member", &member.name]);
+        let name = mail::named(&mut used, &["member", &mail::code(member.id)]);
         let ends = (Reference::Step { step: LIST.to_owned() }, Reference::Native(member.id));
         let on = (&answers.system, answers.name.as_str());
         let step = mail::membership(on, name, ends, (Presence::Absent, Presence::Present));

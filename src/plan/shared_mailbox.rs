@@ -147,7 +147,7 @@ fn booking(answers: &Answers) -> PlannedStep {
 }
 
 fn delegate(answers: &Answers, right: &str, holder: &Recipient, used: &mut BTreeSet<String>) -> PlannedStep {
-    let name = mail::named(used, &[right, &holder.name]);
+    let name = mail::named(used, &[right, &mail::code(holder.id)]);
     let on = (&answers.system, answers.name.as_str());
     let ends = (Reference::Step { step: MAILBOX.to_owned() }, Reference::Native(holder.id), right);
     let mut step = mail::permission(on, name, ends, (Presence::Absent, Presence::Present));

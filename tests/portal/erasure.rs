@@ -34,6 +34,9 @@ const VALUES: &[&str] = &[
     "Lan's script",
     "LanBrowser/7",
     "erika.earlier@example.com",
+    "lan.further@example.com",
+    "Full access – Thị Lan Nguyễn",
+    "disable-tnguyen",
 ];
 
 const COLUMNS: &str = "select table_name::text, column_name::text, data_type::text from information_schema.columns
@@ -149,7 +152,10 @@ async fn a_life(portal: &Portal, company: &Company) -> PersonId {
     // What the worker would have seen and written.
     execute(
         db,
-        "update step s set state = 'applied', settled_at = now(), told = 'Thị Lan Nguyễn was there', before = null, native = '{\"usn\": \"12\"}',
+        "update step s set state = 'applied', settled_at = now(), told = 'Thị Lan Nguyễn was there', before = null, 
+                native = '{\"usn\": \"12\", \"commands\": [\"Enable-Mailbox -Identity tnguyen@example.com\"], \"warnings\": [\"Thị Lan Nguyễn has one\"]}',
+                grant_effect = jsonb_build_object('offer', jsonb_build_object('owner', r.subject, 'offers', jsonb_build_array(
+                    jsonb_build_object('held', 'mailbox_permission', 'right', 'full_access', 'name', 'Full access – Thị Lan Nguyễn', 'requestable', false)))),
                 after_state = '{\"displayName\": \"Thị Lan Nguyễn\", \"sAMAccountName\": \"tnguyen\", \"enabled\": true, \"proxyAddresses\": [\"SMTP:tnguyen@example.com\"]}'
            from request r where r.id = s.request and r.subject = $1",
         lan,
@@ -157,12 +163,19 @@ async fn a_life(portal: &Portal, company: &Company) -> PersonId {
     .await;
     execute(
         db,
-        "insert into attempt (step, number, worker, outcome, after_state, error_given, error_told)
-         select s.id, 1, 'w', 'applied', s.after_state, 'constraint on CN=Thị Lan Nguyễn,OU=Hamburg,DC=corp,DC=example,DC=com', 'tnguyen is taken'
+        "insert into attempt (step, number, worker, outcome, after_state, native, error_given, error_told)
+         select s.id, 1, 'w', 'applied', s.after_state, s.native, 'constraint on CN=Thị Lan Nguyễn,OU=Hamburg,DC=corp,DC=example,DC=com', 'tnguyen is taken'
            from step s join request r on r.id = s.request where r.subject = $1",
         lan,
     )
     .await;
+    execute(
+        db,
+        "update step s set name = 'disable-tnguyen' from request r where r.id = s.request and r.subject = $1 and s.name = 'enable'",
+        lan,
+    )
+    .await;
+    mailbox(portal, company, account).await;
     execute(db, "update item i set state = 'done', settled_at = now(), why = 'for tnguyen' from request r where r.id = i.request and r.subject = $1", lan).await;
     execute(db, "update stage s set state = 'approved' from item i join request r on r.id = i.request where i.id = s.item and r.subject = $1", lan).await;
     execute(db, "update request set state = 'done', settled_at = now() where subject = $1", lan).await;
@@ -186,6 +199,51 @@ async fn a_life(portal: &Portal, company: &Company) -> PersonId {
     execute(db, "update employment set last_day = '2019-11-22' where person = $1", lan).await;
     execute(db, "update person set state = 'left' where id = $1", lan).await;
     lan
+}
+
+/// What Exchange had of them: a mailbox and a list named after them, both gone; a right on it in the catalogue; and their
+/// name in the words of somebody else's step.
+async fn mailbox(portal: &Portal, company: &Company, account: Uuid) {
+    use tenure::catalog::{Held, NewEntitlement, Risk, SystemFacts, add, target_system};
+    use tenure::target::{Kind, Native, State, SystemKey};
+    let (now, by, key) =
+        (portal.clock.now(), tenure::evidence::By::routine("test"), SystemKey("exchange:onprem".to_owned()));
+    let mut tx = portal.pool.begin().await.unwrap();
+    target_system(&mut tx, now, &by, &key, ("Exchange", false), &SystemFacts::default()).await.unwrap();
+    let text = format!(
+        "{{\"displayName\": \"Thị Lan Nguyễn\", \"alias\": \"tnguyen\", \"primaryAddress\": \"tnguyen@example.com\",
+          \"addresses\": [\"lan.further@example.com\"], \"directoryId\": \"{account}\"}}"
+    );
+    let mailbox: State = serde_json::from_str(&text).unwrap();
+    let told = Native { commands: vec!["Get-Mailbox tnguyen@example.com".to_owned()], ..Native::default() };
+    let team: State = serde_json::from_str(
+        "{\"displayName\": \"Team of Thị Lan Nguyễn\", \"alias\": \"team\", \"primaryAddress\": \"team@example.com\",
+          \"addresses\": [\"tnguyen@example.com\"]}",
+    )
+    .unwrap();
+    let list = Uuid::now_v7();
+    tenure::mirror::saw(&mut tx, &key, Kind::Mailbox, account, &mailbox, &told).await.unwrap();
+    tenure::mirror::saw(&mut tx, &key, Kind::List, list, &team, &Native::default()).await.unwrap();
+    tenure::mirror::mail::saw_member(&mut tx, &key, (list, account), true).await.unwrap();
+    let right = (Kind::MailboxPermission, account, list, "full_access");
+    tenure::mirror::mail::saw_right(&mut tx, &key, right, Some(&State::default())).await.unwrap();
+    for gone in [account, list] {
+        tenure::mirror::went(&mut tx, &key, gone).await.unwrap();
+    }
+    let right = NewEntitlement {
+        system: key,
+        held: Held::MailboxPermission,
+        native_id: account,
+        right: "full_access".to_owned(),
+        name: "Full access – Thị Lan Nguyễn".to_owned(),
+        description: String::new(),
+        owner: Some(company.owner),
+        risk: Risk::Normal,
+        sox: false,
+        requestable: false,
+    };
+    add(&mut tx, now, &by, &right).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// What they did themselves, with the application's own functions.

@@ -151,7 +151,7 @@ async fn what_cannot_be_is_said_at_its_field(options: PgPoolOptions, connect: Pg
         (("type", "dynamic"), ("departments", "at least one department")),
         (("moderated", "yes"), ("moderators", "at least one person")),
         (("members", "nobody@example.com"), ("members", "Nobody is found")),
-        (("members", "dweiss"), ("members", "Dana Weiss has no mailbox here")),
+        (("members", "dweiss"), ("members", "Dana Weiss has no mailbox in that organisation")),
         (("description", "x\u{202e}y"), ("description", "invisible character")),
     ] {
         stage.refuses(desk, RequestKind::MailingList, &[new.as_slice(), &[more]].concat(), (field, says)).await;

@@ -88,6 +88,11 @@ pub fn organisation(joiner_mailbox: JoinerMailbox) -> SystemFacts {
     }
 }
 
+/// A step's name with the recipient that it is about.
+pub fn on(name: &str, recipient: Uuid) -> String {
+    format!("{name}-{}", tenure::plan::mail::code(recipient))
+}
+
 pub fn state(pairs: &[(&str, Value)]) -> State {
     State(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
 }
@@ -315,6 +320,11 @@ impl Stage {
         self.steps(number).await.into_iter().map(|step| step.name).collect()
     }
 
+    /// The step of that name and that recipient.
+    pub async fn step_on(&self, number: RequestNumber, name: &str, recipient: Uuid) -> Row {
+        self.step(number, &on(name, recipient)).await
+    }
+
     /// The roles of an item's stages, in order.
     pub async fn roles(&self, number: RequestNumber, item: i32) -> Vec<String> {
         sqlx::query_scalar(
@@ -409,6 +419,18 @@ impl Stage {
         .await
         .unwrap();
         assert!(came, "the worker does not come to: {until}\n{steps:#?}");
+    }
+
+    /// No record says anybody's name or address in clear: what is personal in them can be erased.
+    pub async fn records_name_nobody(&self) {
+        let told: Vec<(String, String)> = sqlx::query_as(
+            "select action, convert_from(canonical, 'UTF8') from evidence_record
+              where convert_from(canonical, 'UTF8') ~* 'vogel|vogt|keller|brandt|obrandt|lang[^u]|elang'",
+        )
+        .fetch_all(&self.portal.owner)
+        .await
+        .unwrap();
+        assert!(told.is_empty(), "{told:#?}");
     }
 
     pub async fn set(&self, query: &'static str) {

@@ -11,7 +11,7 @@ use tenure::plan::{GrantEffect, Offer, PlannedStep, RequestKind};
 use tenure::target::{Address, Change, Difference, Key, Kind, Presence, Reference, State, SystemKey, Value};
 use uuid::Uuid;
 
-use super::{EXCHANGE, Stage, ids, state, texts};
+use super::{EXCHANGE, Stage, ids, on, state, texts};
 use crate::changes::Bench;
 use crate::support::scripted::Next;
 
@@ -355,7 +355,7 @@ async fn what_drifted_is_planned_and_decided_again(options: PgPoolOptions, conne
     };
     assert_eq!(from(mailbox, "mailbox", "displayName").await, Value::from("Money"));
     assert_eq!(from(list, "list", "owners").await, ids(&[emil]));
-    assert_eq!(from(right, "calendar-billing", "role").await, Value::from("Author"));
+    assert_eq!(from(right, &on("calendar", billing), "role").await, Value::from("Author"));
     let after: Vec<String> =
         sqlx::query_scalar("select digest from item order by id").fetch_all(&stage.portal.owner).await.unwrap();
     assert!(before.iter().zip(&after).all(|(before, after)| before != after), "what was approved was something else");
