@@ -32,6 +32,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::catalog::{Entitlement, Held, Rules, TargetSystem};
+use crate::connectors::exchange::flavour::{Flavour, supports};
 use crate::grants::Reason;
 use crate::ids::{EntitlementId, PersonId};
 use crate::mirror::mail::{HeldRight, Object};
@@ -514,7 +515,7 @@ pub fn digest(key: &[u8], effect: &[u8]) -> String {
 /// # Errors
 /// Field errors where what is asked cannot be planned (a name cannot be made, an account is missing).
 pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<field::FieldError>> {
-    match answers {
+    let plan = match answers {
         Answers::Joiner(answers) => joiner::plan(answers, sight),
         Answers::Leaver(answers) => leaver::plan(answers, sight),
         Answers::Access(answers) => access::plan(answers, sight),
@@ -525,7 +526,22 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<field::Fie
         Answers::MailboxChange(answers) => mailbox_change::plan(answers, sight),
         Answers::MailingList(answers) => mailing_list::plan(answers, sight),
         Answers::ListChange(answers) => list_change::plan(answers, sight),
+    }?;
+    possible(&plan, sight)?;
+    Ok(plan)
+}
+
+/// A step that its organisation cannot do is refused now, not when it is due.
+fn possible(plan: &Plan, sight: &Sight<'_>) -> Result<(), Vec<field::FieldError>> {
+    for step in plan.items.iter().flat_map(|item| &item.steps) {
+        let organisation = sight.exchange.iter().find(|system| system.key == step.system);
+        let flavour = organisation.and_then(|system| Flavour::parse(system.facts.flavour.as_deref()?));
+        let new = matches!(step.key, Key::New { .. });
+        if let Some(Err(why)) = flavour.map(|flavour| supports(flavour, step.kind, &step.difference, new)) {
+            return Err(vec![field::FieldError::new("system", why)]);
+        }
     }
+    Ok(())
 }
 
 /// Turns a plan's key into an address, with the ids that earlier steps of the request made.

@@ -2,4 +2,5 @@
 
 mod lab_online;
 mod online;
+mod parameters;
 mod peer;

@@ -14,19 +14,18 @@ pub fn commands(
     difference: &Difference,
     name: &dyn Fn(&Reference) -> String,
 ) -> Vec<String> {
-    let places = Places::default();
-    let way = Way { flavour, places: &places };
-    let made = cmdlets(way, kind, key, difference, name);
-    made.iter().map(ToString::to_string).collect()
+    cmdlets(flavour, &Places::default(), kind, (key, difference), name).iter().map(ToString::to_string).collect()
 }
 
-fn cmdlets(
-    way: Way<'_>,
+/// The same as values, for an organisation with these places.
+pub fn cmdlets(
+    flavour: Flavour,
+    places: &Places,
     kind: Kind,
-    key: &Key,
-    difference: &Difference,
+    (key, difference): (&Key, &Difference),
     name: &dyn Fn(&Reference) -> String,
 ) -> Vec<Cmdlet> {
+    let way = Way { flavour, places };
     let identity = match key {
         Key::Native { id } => name(&Reference::Native(*id)),
         Key::Step { step } => name(&Reference::Step { step: step.clone() }),
