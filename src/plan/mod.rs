@@ -155,7 +155,22 @@ impl Answers {
     pub fn others_concerned(&self) -> Vec<PersonId> {
         let recipients: Vec<&crate::mirror::mail::Recipient> = match self {
             Self::SharedMailbox(answers) => answers.full_access.iter().chain(&answers.send_as).collect(),
-            Self::Leaver(answers) => return answers.delegate.iter().map(|delegate| delegate.person).collect(),
+            Self::Leaver(answers) => {
+                let successors = [&answers.delegate, &answers.forward_to, &answers.lists_to];
+                return successors.into_iter().flatten().map(|successor| successor.person).collect();
+            }
+            Self::MailboxChange(mailbox_change::Answers { forward: Some(mailbox_change::Forward::To(to)), .. }) => {
+                vec![to]
+            }
+            // On a distribution list is everybody now and then; what a security group opens is access.
+            Self::MailingList(answers) => {
+                let members = answers.members.iter().filter(|_| answers.list_type == "security");
+                members.chain(&answers.owners).chain(&answers.moderators).collect()
+            }
+            Self::ListChange(answers) => {
+                let members = answers.add.iter().filter(|_| answers.list.kind == "security");
+                members.chain(&answers.owners).chain(answers.moderators.iter().flatten()).collect()
+            }
             _ => Vec::new(),
         };
         recipients.into_iter().filter_map(|recipient| recipient.person).collect()

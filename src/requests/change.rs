@@ -49,6 +49,7 @@ pub async fn change(
             .await
             .map_err(super::people_error)?;
     }
+    submit::parties(&mut tx, request.id, &answers).await?;
     apply(&mut tx, now, &by, (number, request.id), &planned).await?;
     settle::settle(&mut tx, now, &by, request.id).await?;
     tx.commit().await?;
@@ -140,7 +141,8 @@ async fn apply(
             Some(entitlement) => other.entitlement == Some(entitlement) && other.label == item.label,
             None => other.entitlement.is_none(),
         };
-        if let Some(position) = left.iter().position(same) {
+        let named = left.iter().position(|other| same(other) && other.label == item.label);
+        if let Some(position) = named.or_else(|| left.iter().position(same)) {
             let was = left.remove(position);
             replace(conn, now, by, (number, request, was), (item, stages, &key, &new.basis)).await?;
         } else {

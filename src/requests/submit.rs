@@ -393,17 +393,40 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    for concerned in draft.answers.others_concerned() {
-        sqlx::query!(
-            "insert into request_role (request, person, role) values ($1, $2, 'party') on conflict do nothing",
-            id.0,
-            concerned.0
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
+    parties(conn, id, &draft.answers).await?;
     reserve(conn, (id, &draft.planned)).await?;
     Ok(id)
+}
+
+/// Whoever gains by the answers decides nothing in the request either, from now on.
+pub(super) async fn parties(
+    conn: &mut PgConnection,
+    request: RequestId,
+    answers: &Answers,
+) -> Result<(), RequestError> {
+    let concerned: Vec<uuid::Uuid> = answers.others_concerned().into_iter().map(|person| person.0).collect();
+    let decided = sqlx::query_scalar!(
+        "select p.display_name from request_role r join person p on p.id = r.person
+          where r.request = $1 and r.role = 'decider' and r.person = any ($2) order by 1 limit 1",
+        request.0,
+        &concerned
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(name) = decided {
+        return Err(RequestError::Conflict(format!(
+            "{name} has decided in this request and cannot gain by it; cancel it and ask anew."
+        )));
+    }
+    sqlx::query!(
+        "insert into request_role (request, person, role)
+         select $1, concerned.person, 'party' from unnest($2::uuid[]) as concerned (person) on conflict do nothing",
+        request.0,
+        &concerned
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Takes the plan's names; a violation means somebody else just took one, and everything is planned again.

@@ -206,3 +206,85 @@ async fn two_at_once_do_not_get_the_same_address(options: PgPoolOptions, connect
         }
     }
 }
+
+/// Whoever comes to gain by changed answers decides nothing from then on; whoever has decided cannot come to gain.
+#[sqlx::test]
+async fn changed_answers_make_parties_too(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    sqlx::query("insert into role_holding (person, role) values ($1, 'desk')")
+        .bind(company.employee)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    let first: Vec<(&str, &str)> = vec![("name", "Press"), ("address", "press"), ("owner", "avogel")];
+    let with = |more: &[(&'static str, &'static str)]| {
+        let pairs = first.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        tenure::plan::field::Raw::from_pairs(pairs)
+    };
+    let number = stage.ask(company.manager, RequestKind::SharedMailbox, &first).await;
+    let manager = stage.actor(company.manager).await;
+    let (pool, now) = (&stage.portal.pool, stage.portal.clock.now());
+    let change = async |raw| tenure::requests::change::change(pool, now, &manager, number, &raw).await;
+    change(with(&[("full_access", "elang")])).await.unwrap();
+    assert!(stage.decides(company.employee, number, 1).await.is_none(), "Emil gains by it now");
+    assert!(stage.decides(company.desk, number, 1).await.is_some());
+    // Dana has decided; she gets a mailbox and is named.
+    sqlx::query(
+        "insert into account (system, native_id, person, kind, linked_by_rule, user_name, display_name, dn, enabled, attributes)
+         values ('ad:corp.example.com', gen_random_uuid(), $1, 'person', 'hand', 'dweiss', 'Dana Weiss', 'CN=Dana', true, '{}')",
+    )
+    .bind(company.desk)
+    .execute(&stage.portal.owner)
+    .await
+    .unwrap();
+    let dana = stage.account_id("dweiss").await;
+    let own = [("directoryId", dana.to_string().into())];
+    stage.sees_mailbox(dana, "user", ("Dana Weiss", "dweiss@example.com"), &own).await;
+    let refused = change(with(&[("full_access", "dweiss")])).await;
+    assert!(
+        matches!(&refused, Err(RequestError::Conflict(why)) if why.contains("Dana Weiss has decided")),
+        "{refused:?}"
+    );
+}
+
+#[sqlx::test]
+async fn who_gains_by_a_list_or_a_forward_decides_nothing(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    sqlx::query("insert into role_holding (person, role) values ($1, 'desk')")
+        .bind(company.employee)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    let group = Uuid::now_v7();
+    stage.sees_list(group, "Vault", &[], &[("type", "security".into())]).await;
+    for (kind, pairs, decides) in [
+        (
+            RequestKind::MailingList,
+            vec![("type", "security"), ("members", "elang"), ("name", "A"), ("address", "a1"), ("owner", "avogel")],
+            false,
+        ),
+        (
+            RequestKind::MailingList,
+            vec![("owners", "elang"), ("name", "B"), ("address", "b1"), ("owner", "avogel")],
+            false,
+        ),
+        (
+            RequestKind::MailingList,
+            vec![("moderators", "elang"), ("name", "C"), ("address", "c1"), ("owner", "avogel")],
+            false,
+        ),
+        (
+            RequestKind::MailingList,
+            vec![("members", "elang"), ("name", "D"), ("address", "d1"), ("owner", "avogel")],
+            true,
+        ),
+        (RequestKind::ListChange, vec![("list", "vault"), ("add", "elang"), ("owner", "avogel")], false),
+        (RequestKind::MailboxChange, vec![("mailbox", "avogel"), ("forward_to", "elang")], false),
+    ] {
+        let number = stage.ask(company.manager, kind, &pairs).await;
+        assert_eq!(stage.decides(company.employee, number, 1).await.is_some(), decides, "{pairs:?}");
+        assert!(stage.decides(company.desk, number, 1).await.is_some() != decides, "{pairs:?}");
+    }
+}
