@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::{Stage, texts};
 
 const GIB: i64 = 1 << 30;
+/// What is asked, and what the mailbox shows then.
+type Case<'a> = (Vec<(&'a str, &'a str)>, Vec<(&'a str, Value)>);
 
 async fn stage(options: PgPoolOptions, connect: PgConnectOptions) -> (Stage, Uuid) {
     let stage = Stage::new(options, connect).await;
@@ -23,7 +25,7 @@ async fn every_field_becomes_what_was_asked(options: PgPoolOptions, connect: PgC
     let (stage, billing) = stage(options, connect).await;
     let ben = stage.account_id("bvogt").await;
     let id = ben.to_string();
-    let table: Vec<(Vec<(&str, &str)>, Vec<(&str, Value)>)> = vec![
+    let table: Vec<Case<'_>> = vec![
         (vec![("name", "Billing & Dunning")], vec![("displayName", "Billing & Dunning".into())]),
         (
             vec![("address", "invoices")],
