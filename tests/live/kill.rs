@@ -40,7 +40,7 @@ async fn one_life(boundary: Boundary) {
     let site = Site::open().await;
     let number = site.joiner("Kim", "Cut", &[]).await;
     site.approve("desk", number, 1).await;
-    through(&site, number, boundary, &owned(&["account", "enable", "all-hamburg"])).await;
+    through(&site, number, boundary, &owned(&["account", "enable", "mailbox", "all-hamburg"])).await;
     let steps = site.steps(number).await;
     let id = steps[0].resolved.unwrap();
     let name = steps[0].difference.change("sAMAccountName").unwrap().to.as_text().unwrap().to_owned();
