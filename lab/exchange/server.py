@@ -98,6 +98,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.lab.engine.calls.clear()
         elif self.path == "/lab/faults":
             self.lab.engine.faults.clear()
+        elif self.path == "/lab/shells":
+            # As when their time has run out: those of a client that was killed would otherwise count for a quarter of an hour.
+            self.lab.service.shells.clear()
         else:
             return self.give(404)
         return self.give(204)

@@ -16,7 +16,8 @@ use crate::site::{Process, Site};
 const ORGANISATION: &str = "exchange:onprem";
 
 fn connector(site: &Site) -> Exchange {
-    let target = site.config.target.iter().find(|target| target.key() == ORGANISATION).expect("the lab has an Exchange");
+    let target =
+        site.config.target.iter().find(|target| target.key() == ORGANISATION).expect("the lab has an Exchange");
     tenure::targets::exchange_connector(target).unwrap()
 }
 
@@ -108,7 +109,12 @@ async fn a_room_with_rights_survives_a_worker_that_dies_after_each_write() {
         .ask(
             "manager",
             RequestKind::MailboxChange,
-            &[("mailbox", &address), ("hidden", "yes"), ("auto_reply", "yes"), ("auto_reply_text", "Closed <today> & tomorrow")],
+            &[
+                ("mailbox", &address),
+                ("hidden", "yes"),
+                ("auto_reply", "yes"),
+                ("auto_reply_text", "Closed <today> & tomorrow"),
+            ],
         )
         .await;
     site.approve("desk", number, 1).await;
