@@ -151,7 +151,7 @@ async fn show(
     let mine = decidable.iter().find(|(decidable, _)| *decidable == ordinal);
     let steps = changes::steps(&mut conn, request.id, false).await?;
     let steps: Vec<&changes::Step> = steps.iter().filter(|step| step.item == item.id).collect();
-    let names = plans::Names::of(&mut conn, steps.iter().map(|step| &step.difference)).await?;
+    let names = plans::Names::of(&mut conn, steps.iter().map(|step| (&step.difference, &step.key))).await?;
     let views = steps.iter().map(|step| plans::step(me, &names, step, Vec::new())).collect();
     let mut plan = PlanView::new(vec![ItemView::bare(views)]);
     plan.title = words::count(plan.count(), "change", "changes");

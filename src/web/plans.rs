@@ -10,29 +10,76 @@ use super::view::plan::{ChangeView, ItemView, Mark, StepAction, StepView};
 use super::view::states;
 use super::{Error, SignedIn, words};
 use crate::changes::Step;
+use crate::connectors::exchange::flavour::Flavour;
+use crate::connectors::exchange::preview;
 use crate::plan::{Plan, PlannedStep};
-use crate::target::{Difference, Presence, Value};
+use crate::target::{Difference, Key, Kind, Presence, Reference, Value};
 
-/// Names of objects that values refer to by id.
+/// Names of objects that differences and keys refer to by id, and what is needed to show commands.
 #[derive(Debug, Default)]
-pub struct Names(HashMap<Uuid, String>);
+pub struct Names {
+    known: HashMap<Uuid, String>,
+    /// Of each Exchange organisation.
+    flavours: HashMap<String, Flavour>,
+}
+
+/// Everything in a step that may refer to an object.
+fn ids<'a>(difference: &'a Difference, key: &'a Key) -> impl Iterator<Item = Uuid> {
+    fn of(value: &Value) -> Vec<Uuid> {
+        match value {
+            Value::Text(text) => text.parse().into_iter().collect(),
+            Value::List(values) => values.iter().flat_map(of).collect(),
+            _ => Vec::new(),
+        }
+    }
+    let end = |reference: &Reference| match reference {
+        Reference::Native(id) => Some(*id),
+        Reference::Step { .. } => None,
+    };
+    let ends = match key {
+        Key::Native { id } => vec![Some(*id)],
+        Key::Member { group, member } => vec![end(group), end(member)],
+        Key::Permission { object, trustee, .. } => vec![end(object), end(trustee)],
+        Key::Step { .. } | Key::New { .. } => Vec::new(),
+    };
+    let values = difference.changes.iter().flat_map(|change| [of(&change.from), of(&change.to)]).flatten();
+    values.chain(ends.into_iter().flatten())
+}
 
 impl Names {
-    /// The names of those objects that these differences mention.
+    /// The names of those objects that these steps mention.
     pub async fn of<'a>(
         conn: &mut PgConnection,
-        differences: impl Iterator<Item = &'a Difference>,
+        steps: impl Iterator<Item = (&'a Difference, &'a Key)>,
     ) -> Result<Self, Error> {
-        let values =
-            differences.flat_map(|difference| &difference.changes).flat_map(|change| [&change.from, &change.to]);
-        let ids: Vec<Uuid> = values.filter_map(|value| value.as_text()?.parse().ok()).collect();
+        let ids: Vec<Uuid> = steps.flat_map(|(difference, key)| ids(difference, key)).collect();
         if ids.is_empty() {
             return Ok(Self::default());
         }
-        let rows = sqlx::query!("select native_id, display_name from account where native_id = any($1)", &ids)
-            .fetch_all(conn)
-            .await?;
-        Ok(Self(rows.into_iter().map(|row| (row.native_id, row.display_name)).collect()))
+        let rows = sqlx::query!(
+            r#"select native_id as "id!", display_name as "name!" from account where native_id = any ($1)
+               union all select native_id, display_name from mailbox where native_id = any ($1)
+               union all select native_id, display_name from mailing_list where native_id = any ($1)"#,
+            &ids
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let flavour = |system: crate::catalog::TargetSystem| {
+            Some((system.key.0, Flavour::parse(system.facts.flavour.as_deref()?)?))
+        };
+        Ok(Self {
+            known: rows.into_iter().map(|row| (row.id, row.name)).collect(),
+            flavours: crate::catalog::target_systems(conn).await?.into_iter().filter_map(flavour).collect(),
+        })
+    }
+
+    /// The cmdlets that a step will send; none for what is no Exchange.
+    fn commands(&self, system: &str, kind: Kind, (key, difference): (&Key, &Difference)) -> Vec<String> {
+        let Some(flavour) = self.flavours.get(system) else { return Vec::new() };
+        preview::commands(*flavour, kind, key, difference, &|reference| match reference {
+            Reference::Native(id) => id.to_string(),
+            Reference::Step { step } => format!("<{step}>"),
+        })
     }
 
     fn text(&self, attribute: &str, value: &Value) -> Option<String> {
@@ -40,10 +87,18 @@ impl Names {
             Value::Null => None,
             Value::Sealed { .. } => Some("a new one, sealed for whoever hands it over".to_owned()),
             Value::Text(text) => {
-                let name = text.parse().ok().and_then(|id: Uuid| self.0.get(&id));
+                let name = text.parse().ok().and_then(|id: Uuid| self.known.get(&id));
                 let day = (attribute == "accountExpires").then(|| text.parse::<DateTime<Utc>>().ok()).flatten();
                 let day = day.map(|at| at.format("%-d %B %Y, %H:%M UTC").to_string());
                 Some(name.cloned().or(day).unwrap_or_else(|| text.clone()))
+            }
+            Value::List(values) if values.is_empty() => None,
+            Value::List(values) => {
+                let each: Vec<String> = values.iter().filter_map(|value| self.text(attribute, value)).collect();
+                Some(each.join(", "))
+            }
+            Value::Number(bytes) if attribute.ends_with("Quota") => {
+                Some(format!("{:.1} GB", *bytes as f64 / f64::from(1 << 30)))
             }
             other => Some(other.to_string()),
         }
@@ -81,14 +136,15 @@ pub fn planned(me: &SignedIn, names: &Names, step: &PlannedStep) -> StepView {
         changes,
         why: step.why.clone(),
         when: later(me, step.not_before),
+        commands: names.commands(&step.system.0, step.kind, (&step.key, &step.difference)),
         ..StepView::new(mark, &step.label, words::step_kind(step.kind.as_str()), &words::system(&step.system.0))
     }
 }
 
 /// A whole plan that is not there yet.
 pub async fn of_plan(conn: &mut PgConnection, me: &SignedIn, plan: &Plan) -> Result<Vec<ItemView>, Error> {
-    let differences = plan.items.iter().flat_map(|item| &item.steps).map(|step| &step.difference);
-    let names = Names::of(conn, differences).await?;
+    let steps = plan.items.iter().flat_map(|item| &item.steps).map(|step| (&step.difference, &step.key));
+    let names = Names::of(conn, steps).await?;
     let items = (1..).zip(&plan.items).map(|(ordinal, item)| ItemView {
         ordinal,
         label: item.label.clone(),
@@ -105,7 +161,12 @@ pub fn step(me: &SignedIn, names: &Names, step: &Step, actions: Vec<StepAction>)
     let told = step.told.clone().unwrap_or_default();
     let again =
         step.due_at.filter(|_| step.state == "retrying").map(|at| format!("Tried again {}.", me.when(at).relative));
+    let native = step.native.as_ref().filter(|native| !native.commands.is_empty());
+    let planned = || names.commands(&step.system, Kind::parse(&step.kind), (&step.key, &step.difference));
     StepView {
+        commands: native.map_or_else(planned, |native| native.commands.clone()),
+        warnings: native.map(|native| native.warnings.clone()).unwrap_or_default(),
+        sent: native.is_some(),
         changes,
         badge: Some(states::step(&step.state)),
         why: step.why.clone(),

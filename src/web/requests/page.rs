@@ -53,7 +53,7 @@ impl Told {
             secrets: secret::of_request(conn, request.id).await?,
             entries: history::timeline(conn, request.number.0).await?,
             roles: seen.roles().to_vec(),
-            names: plans::Names::of(conn, steps.iter().map(|step| &step.difference)).await?,
+            names: plans::Names::of(conn, steps.iter().map(|step| (&step.difference, &step.key))).await?,
             steps,
             request,
         })

@@ -123,6 +123,12 @@ pub struct StepView {
     pub alarm: bool,
     /// What the viewer may do about it.
     pub actions: Vec<StepAction>,
+    /// The commands that it amounts to, or that were really sent, for those who want to see them.
+    pub commands: Vec<String>,
+    /// What the server warned of meanwhile.
+    pub warnings: Vec<String>,
+    /// The commands were sent already.
+    pub sent: bool,
 }
 
 impl StepView {
@@ -140,6 +146,9 @@ impl StepView {
             outcome_note: String::new(),
             alarm: false,
             actions: Vec::new(),
+            commands: Vec::new(),
+            warnings: Vec::new(),
+            sent: false,
         }
     }
 }
