@@ -7,6 +7,7 @@ mod ad_lab;
 mod chrome;
 mod evidence;
 mod journey;
+mod mail;
 mod pages;
 #[allow(dead_code, reason = "the live suite uses the rest")]
 #[path = "../live/site.rs"]
