@@ -323,3 +323,17 @@ pub async fn decidable(
     }
     Ok(decidable)
 }
+
+/// Whether the person is a party of the request: they asked, it is about them, or they gain by it. Parties decide nothing.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn is_party(conn: &mut PgConnection, request: RequestId, person: PersonId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from request_role where request = $1 and person = $2 and role = 'party') as "is_party!""#,
+        request.0,
+        person.0
+    )
+    .fetch_one(conn)
+    .await
+}

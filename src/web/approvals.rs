@@ -148,6 +148,7 @@ async fn show(
     let all_stages = asking::stages(&mut conn, request.id).await?;
     let stages: Vec<&asking::Stage> = all_stages.iter().filter(|stage| stage.item == item.id).collect();
     let decidable = decide::decidable(&mut conn, me.now, request.id, me.viewer().person).await?;
+    let is_party = decide::is_party(&mut conn, request.id, me.viewer().person).await?;
     let mine = decidable.iter().find(|(decidable, _)| *decidable == ordinal);
     let steps = changes::steps(&mut conn, request.id, false).await?;
     let steps: Vec<&changes::Step> = steps.iter().filter(|step| step.item == item.id).collect();
@@ -183,7 +184,7 @@ async fn show(
         changed_since: sent.changed_since,
         errors: sent.errors,
         plan,
-        closed: closed(me, &request, item, &stages),
+        closed: closed(me, item, &stages, is_party),
         form,
         details: details(me, &request, item),
         stages: Stages(stages.iter().map(|stage| requests::stage(me, 0, stage)).collect()),
@@ -219,10 +220,9 @@ fn decision_form(
     }
 }
 
-fn closed(me: &SignedIn, request: &Request, item: &Item, stages: &[&asking::Stage]) -> String {
-    let mine = me.viewer().person;
-    if request.asked_by == Some(mine) || request.subject == Some(mine) {
-        return "You are a party of this request; nobody decides about their own.".to_owned();
+fn closed(me: &SignedIn, item: &Item, stages: &[&asking::Stage], is_party: bool) -> String {
+    if is_party {
+        return "You asked for this, it is about you, or you gain by it: somebody else decides.".to_owned();
     }
     let last = stages.iter().flat_map(|stage| &stage.decisions).last();
     match last {

@@ -68,7 +68,7 @@ async fn a_shared_mailbox_a_moderated_list_and_send_as_until_a_day() {
     manager.fill("name", "Claims").await;
     manager.fill("address", "not an address").await;
     manager.fill("owner", "manager").await;
-    manager.fill("full_access", "owner\ndesk").await;
+    manager.fill("full_access", "owner\npwolf").await;
     manager.press("Continue to check").await;
     manager.see("//*[contains(@class, 'wrong')]//input[@name='address']").await;
     manager.fill("address", &mailbox).await;
@@ -87,7 +87,7 @@ async fn a_shared_mailbox_a_moderated_list_and_send_as_until_a_day() {
     manager.fill("name", "Wire").await;
     manager.fill("address", &list).await;
     manager.fill("owner", "manager").await;
-    manager.fill("members", "owner\ndesk").await;
+    manager.fill("members", "owner\npwolf").await;
     manager.click("//details/summary[contains(., 'moderation')]").await;
     manager.click("//input[@name='moderated'][@value='yes']").await;
     manager.fill("moderators", "manager").await;
