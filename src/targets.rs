@@ -81,25 +81,30 @@ pub fn ad_settings(ad: &AdTargetConfig) -> AdSettings {
     }
 }
 
+/// Where an organisation puts what is new.
+fn places(target: &TargetConfig) -> Places {
+    match target {
+        TargetConfig::ExchangeOnPremises(exchange) => Places {
+            organizational_unit: exchange.organizational_unit.clone(),
+            database: exchange.database.clone(),
+            remote_routing_domain: exchange.remote_routing_domain.clone(),
+        },
+        _ => Places::default(),
+    }
+}
+
 /// The connector of an Exchange organisation.
 ///
 /// # Errors
 /// Where its password, certificate or authorities cannot be read, or the target is no Exchange.
 pub fn exchange_connector(target: &TargetConfig) -> anyhow::Result<Exchange> {
     let transport = transport(target)?;
-    let (flavour, places) = match target {
-        TargetConfig::ExchangeOnPremises(exchange) => (
-            Flavour::OnPremises,
-            Places {
-                organizational_unit: exchange.organizational_unit.clone(),
-                database: exchange.database.clone(),
-                remote_routing_domain: exchange.remote_routing_domain.clone(),
-            },
-        ),
-        _ => (Flavour::Online, Places::default()),
+    let flavour = match target {
+        TargetConfig::ExchangeOnPremises(_) => Flavour::OnPremises,
+        _ => Flavour::Online,
     };
     let settings = Settings {
-        places,
+        places: places(target),
         observe_only: target.observe_only(),
         ..Settings::new(SystemKey(target.key().to_owned()), flavour)
     };
@@ -227,6 +232,7 @@ pub fn facts(target: &TargetConfig) -> SystemFacts {
         TargetConfig::ExchangeOnPremises(exchange) => SystemFacts {
             joiner_mailbox: how(exchange.joiner_mailbox),
             licence_group: exchange.licence_group.clone(),
+            places: places(target),
             ..made(Flavour::OnPremises, &exchange.directory, &exchange.mail_domain)
         },
         TargetConfig::ExchangeOnline(exchange) => SystemFacts {

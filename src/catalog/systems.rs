@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
+use crate::connectors::exchange::Places;
 use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
 use crate::target::SystemKey;
 
@@ -39,6 +40,9 @@ pub struct SystemFacts {
     /// Exchange: what stands behind the @ of new addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_domain: Option<String>,
+    /// Exchange: where new objects are put, so that plans show the commands whole.
+    #[serde(default, flatten)]
+    pub places: Places,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -19,11 +19,11 @@ pub const RIGHTS: [(&str, &str); 3] =
     [(FULL_ACCESS, "Full access"), (SEND_AS, "Send as"), (SEND_ON_BEHALF, "Send on behalf")];
 /// Roles on a calendar, as Exchange names them, with what they mean.
 pub const CALENDAR_ROLES: [(&str, &str); 5] = [
-    ("AvailabilityOnly", "sees when they are busy"),
-    ("LimitedDetails", "sees subjects and places"),
-    ("Reviewer", "reads everything"),
-    ("Author", "reads, and adds entries of their own"),
-    ("Editor", "reads, adds, changes and deletes"),
+    ("AvailabilityOnly", "Sees when they are busy"),
+    ("LimitedDetails", "Sees subjects and places"),
+    ("Reviewer", "Reads everything"),
+    ("Author", "Reads, and adds entries of their own"),
+    ("Editor", "Reads, adds, changes and deletes"),
 ];
 /// Whether Outlook opens the mailbox by itself. It cannot be read back.
 pub const AUTOMAPPING: &str = "automapping";
@@ -194,7 +194,10 @@ pub fn address(
             && !text.contains("..")
     };
     if local.is_empty() || local.len() > 64 || !letters(local) {
-        reader.fail(field, "Before the @: 1 to 64 letters without accents, digits, dots, dashes and underscores");
+        reader.fail(
+            field,
+            "An address has before its @ 1 to 64 letters without accents, digits, dots, dashes and underscores",
+        );
         return None;
     }
     let known_domain = system.and_then(|system| system.facts.mail_domain.as_deref());

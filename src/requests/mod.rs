@@ -25,6 +25,8 @@ mod sight_mail;
 mod stages;
 pub mod submit;
 
+pub use sight_mail::organisations;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 

@@ -35,7 +35,7 @@ const OBJECTS: [&str; 13] = [
 ///
 /// # Errors
 /// Where the database does not answer.
-pub(super) async fn organisations(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
+pub async fn organisations(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
     let mut systems = catalog::target_systems(conn).await?;
     systems.retain(|system| system.key.family() == "exchange");
     // Where people get their mailboxes comes first: what is asked for without a word about where is meant there.

@@ -10,6 +10,7 @@ use super::view::plan::{ChangeView, ItemView, Mark, StepAction, StepView};
 use super::view::states;
 use super::{Error, SignedIn, words};
 use crate::changes::Step;
+use crate::connectors::exchange::Places;
 use crate::connectors::exchange::flavour::Flavour;
 use crate::connectors::exchange::preview;
 use crate::plan::{Plan, PlannedStep};
@@ -20,7 +21,7 @@ use crate::target::{Difference, Key, Kind, Presence, Reference, Value};
 pub struct Names {
     known: HashMap<Uuid, String>,
     /// Of each Exchange organisation.
-    flavours: HashMap<String, Flavour>,
+    organisations: HashMap<String, (Flavour, Places)>,
 }
 
 /// Everything in a step that may refer to an object.
@@ -64,19 +65,20 @@ impl Names {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let flavour = |system: crate::catalog::TargetSystem| {
-            Some((system.key.0, Flavour::parse(system.facts.flavour.as_deref()?)?))
+        let organisation = |system: crate::catalog::TargetSystem| {
+            let flavour = Flavour::parse(system.facts.flavour.as_deref()?)?;
+            Some((system.key.0, (flavour, system.facts.places)))
         };
         Ok(Self {
             known: rows.into_iter().map(|row| (row.id, row.name)).collect(),
-            flavours: crate::catalog::target_systems(conn).await?.into_iter().filter_map(flavour).collect(),
+            organisations: crate::catalog::target_systems(conn).await?.into_iter().filter_map(organisation).collect(),
         })
     }
 
     /// The cmdlets that a step will send; none for what is no Exchange.
-    fn commands(&self, system: &str, kind: Kind, (key, difference): (&Key, &Difference)) -> Vec<String> {
-        let Some(flavour) = self.flavours.get(system) else { return Vec::new() };
-        preview::commands(*flavour, kind, key, difference, &|reference| match reference {
+    fn commands(&self, system: &str, kind: Kind, step: (&Key, &Difference)) -> Vec<String> {
+        let Some((flavour, places)) = self.organisations.get(system) else { return Vec::new() };
+        preview::commands((*flavour, places), kind, step, &|reference| match reference {
             Reference::Native(id) => id.to_string(),
             Reference::Step { step } => format!("<{step}>"),
         })

@@ -34,6 +34,20 @@ async fn approve(browser: &Browser, number: i64) {
     browser.see("//main").await;
 }
 
+/// The commands of the plan that the page shows, without what only the moment of sending knows.
+async fn commands(browser: &Browser) -> Vec<String> {
+    let script = "return [...document.querySelectorAll('#plan pre')].map(pre => pre.textContent.trim());";
+    let shown = browser.driver.execute(script, vec![]).await.unwrap();
+    let shown: Vec<String> = serde_json::from_value(shown.json().clone()).unwrap();
+    let known_late =
+        |part: &&str| part.starts_with('<') || part.starts_with("tenure") || part.parse::<uuid::Uuid>().is_ok();
+    let without = |text: &String| {
+        let parts: Vec<&str> = text.split('\'').map(|part| if known_late(&part) { "…" } else { part }).collect();
+        parts.join("'")
+    };
+    shown.iter().map(without).collect()
+}
+
 /// Every right and membership of the request is held, as the connector sees it.
 async fn all_held(site: &Site, number: i64) -> usize {
     let target = site.config.target.iter().find(|target| target.key() == "exchange:onprem").unwrap();
@@ -75,9 +89,12 @@ async fn a_shared_mailbox_a_moderated_list_and_send_as_until_a_day() {
     let number = submit(&manager).await;
     manager.click("(//*[@id='plan']//summary[contains(., 'Show commands')])[1]").await;
     assert!(manager.text().await.contains("New-Mailbox"), "the exact cmdlet is shown");
+    let planned = commands(&manager).await;
     approve(&desk, number).await;
     site.until(RequestNumber(number), "done").await;
     manager.see("//*[@id='plan']//*[normalize-space(.)='done']").await;
+    manager.see("//*[@id='plan']//summary[contains(., 'What was sent')]").await;
+    assert_eq!(planned, commands(&manager).await, "what was shown is what was sent");
     assert_eq!(all_held(&site, number).await, 2);
     let entry = by_address(&format!("{mailbox}@example.com"));
     assert!(entry.contains("msExchRecipientTypeDetails: 4") && entry.contains("displayName: Claims"), "{entry}");

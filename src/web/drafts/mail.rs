@@ -340,7 +340,7 @@ pub fn names(kind: RequestKind) -> impl Iterator<Item = &'static str> {
 
 /// Whether there is an Exchange organisation here.
 pub async fn is_here(conn: &mut PgConnection) -> Result<bool, Error> {
-    Ok(crate::catalog::target_systems(conn).await?.iter().any(|system| system.key.family() == "exchange"))
+    Ok(!crate::requests::organisations(conn).await?.is_empty())
 }
 
 /// Heading and sentence of a kind's form.
@@ -367,6 +367,9 @@ pub fn term(kind: RequestKind, name: &str) -> Option<&'static str> {
 /// An answer as it is shown where answers are listed; None: as it was typed.
 pub fn shown(kind: RequestKind, name: &str, raw: &Raw) -> Option<Vec<String>> {
     let question = questions(kind).find(|question| question.name == name)?;
+    if is_unmeant(kind, name, raw) {
+        return Some(Vec::new());
+    }
     let words = |choices: &'static [(&str, &str, &str)]| {
         let typed = raw.all(name);
         choices.iter().filter(|(value, ..)| typed.contains(value)).map(|(_, words, _)| (*words).to_owned()).collect()
@@ -382,14 +385,23 @@ pub fn shown(kind: RequestKind, name: &str, raw: &Raw) -> Option<Vec<String>> {
     }
 }
 
+/// Whether the answer says nothing beside the others: a shared mailbox is not booked, Outlook opens only what it may.
+fn is_unmeant(kind: RequestKind, name: &str, raw: &Raw) -> bool {
+    match kind {
+        RequestKind::SharedMailbox => {
+            ["accepts", "capacity", "window_days"].contains(&name)
+                && !["room", "equipment"].contains(&raw.first("type"))
+        }
+        RequestKind::MailboxAccess => name == "automapping" && !raw.all("rights").contains(&"full_access"),
+        _ => false,
+    }
+}
+
 /// The fields, filled in with what was typed.
 pub async fn groups(conn: &mut PgConnection, form: &Form, errors: &FormErrors) -> Result<Vec<FieldGroup>, Error> {
-    let systems = crate::catalog::target_systems(conn).await?;
-    let organisations: Vec<Choice> = systems
-        .iter()
-        .filter(|system| system.key.family() == "exchange")
-        .map(|system| Choice::new(system.key.0.as_str(), system.name.as_str()))
-        .collect();
+    let organisations = crate::requests::organisations(conn).await?;
+    let organisations: Vec<Choice> =
+        organisations.iter().map(|system| Choice::new(system.key.0.as_str(), system.name.as_str())).collect();
     let mut groups = Vec::new();
     for part in parts(form.kind) {
         let answered = |question: &Question| {
@@ -450,7 +462,7 @@ fn field(question: &Question, form: &Form, errors: &FormErrors, organisations: &
         By::One(given) => finished!(question, errors, Radio, RadioField::new(name, label, choices(given))),
         By::Many(given) => finished!(question, errors, Check, CheckField::new(name, label, choices(given))),
         By::Role => {
-            let roles = CALENDAR_ROLES.iter().map(|(role, means)| Choice::new(*role, *role).hint(*means));
+            let roles = CALENDAR_ROLES.iter().map(|(role, means)| Choice::new(*role, *means).hint(*role));
             let all = std::iter::once(Choice::new("", "Nothing")).chain(roles).map(|choice| choice.chosen_if(&typed));
             finished!(question, errors, Radio, RadioField::new(name, label, all.collect()))
         }
@@ -462,7 +474,9 @@ fn field(question: &Question, form: &Form, errors: &FormErrors, organisations: &
         By::Mailbox => finished!(question, errors, Picker, PickerField::mail(name, label, false).value(typed)),
         By::List => finished!(question, errors, Picker, PickerField::mail(name, label, true).value(typed)),
         By::Organisation => {
-            let radio = RadioField::new(name, label, organisations.to_vec()).value(&typed);
+            let first = organisations.first().map(|choice| choice.value.as_str()).unwrap_or_default();
+            let chosen = if typed.is_empty() { first } else { &typed };
+            let radio = RadioField::new(name, label, organisations.to_vec()).value(chosen);
             finished!(question, errors, Radio, radio)
         }
     }

@@ -132,6 +132,11 @@ pub struct StepView {
 }
 
 impl StepView {
+    /// Whether the commands leave something open that is only known when they are sent.
+    pub fn has_gaps(&self) -> bool {
+        self.commands.iter().any(|command| command.contains("'<") || command.contains("<mark>"))
+    }
+
     /// A step with nothing but its object; the rest by struct update.
     pub fn new(mark: Mark, title: impl Into<String>, kind: &str, system: &str) -> Self {
         Self {

@@ -85,6 +85,7 @@ pub fn organisation(joiner_mailbox: JoinerMailbox) -> SystemFacts {
         joiner_mailbox,
         licence_group: None,
         mail_domain: Some("example.com".to_owned()),
+        ..SystemFacts::default()
     }
 }
 

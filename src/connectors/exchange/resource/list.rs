@@ -91,9 +91,7 @@ pub async fn ensure(
     };
     let dynamic = state.get("type").as_text() == Some("dynamic");
     if let Address::New { correlation } = address {
-        let named = set(dynamic, &id).text("CustomAttribute15", mark(*correlation));
-        let alias = state.get("alias").as_text();
-        calls.write(alias.into_iter().fold(named, |named, alias| named.text("Name", alias)), &[]).await?;
+        calls.write(naming(dynamic, &id, *correlation, state.get("alias").as_text()), &[]).await?;
     }
     for cmdlet in changes(way, &id, dynamic, &left(step, Some(&state))) {
         calls.write(cmdlet, &[]).await?;
@@ -138,6 +136,12 @@ pub fn creation(way: Way<'_>, correlation: uuid::Uuid, step: &Difference) -> Cmd
     let owners = wanted(&step.changes, "owners").map(texts).unwrap_or_default();
     let cmdlet = cmdlet.text("Type", if kind == "security" { "Security" } else { "Distribution" });
     if owners.is_empty() { cmdlet } else { cmdlet.with("ManagedBy", Param::List(owners)) }
+}
+
+/// The cmdlet that gives a new one its mark and its lasting name.
+pub fn naming(dynamic: bool, id: &str, correlation: uuid::Uuid, alias: Option<&str>) -> Cmdlet {
+    let named = set(dynamic, id).text("CustomAttribute15", mark(correlation));
+    alias.into_iter().fold(named, |named, alias| named.text("Name", alias))
 }
 
 /// The cmdlet that deletes it.

@@ -145,9 +145,8 @@ pub async fn ensure(
     }
     let id = id.unwrap_or_default();
     if let Address::New { correlation } = address {
-        let named = Cmdlet::write("Set-Mailbox").text("Identity", &id).text("CustomAttribute15", mark(*correlation));
         let alias = state.as_ref().and_then(|state| state.get("alias").as_text());
-        calls.write(alias.into_iter().fold(named, |named, alias| named.text("Name", alias)), &[]).await?;
+        calls.write(naming(&id, *correlation, alias), &[]).await?;
     }
     for cmdlet in changes(way, &id, is_stub(state.as_ref()), &left(step, state.as_ref())) {
         calls.write(cmdlet, &[]).await?;
@@ -205,6 +204,12 @@ pub fn creation(way: Way<'_>, address: &Address, id: &str, step: &Difference) ->
         return vec![cmdlet];
     }
     vec![in_database(named(at(Cmdlet::write("Enable-Mailbox"), id)))]
+}
+
+/// The cmdlet that gives a new one its mark and its lasting name.
+pub fn naming(id: &str, correlation: uuid::Uuid, alias: Option<&str>) -> Cmdlet {
+    let named = at(Cmdlet::write("Set-Mailbox"), id).text("CustomAttribute15", mark(correlation));
+    alias.into_iter().fold(named, |named, alias| named.text("Name", alias))
 }
 
 /// The cmdlet that takes it away. A person's account stays; what was made as a mailbox goes with its account.

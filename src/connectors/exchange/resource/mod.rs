@@ -8,6 +8,7 @@ pub(super) mod membership;
 pub(super) mod permission;
 pub(super) mod settings;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cmdlet::{Cmdlet, Object};
@@ -15,13 +16,16 @@ use super::flavour::Flavour;
 use super::value::Properties;
 use crate::target::{Change, Difference, State, Value, same};
 
-/// What resources need to know of their organisation to make something new in it.
-#[derive(Debug, Clone, Default)]
+/// What resources need to know of their organisation to make something new in it; nothing secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places {
     /// Where shared mailboxes and lists are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizational_unit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
     /// What stands behind the @ of a remote mailbox's routing address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_routing_domain: Option<String>,
 }
 
