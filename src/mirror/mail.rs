@@ -358,8 +358,32 @@ pub async fn by_typed(conn: &mut PgConnection, typed: &str) -> Result<Option<Obj
 /// # Errors
 /// Where the database does not answer.
 pub async fn of_person(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Object>, sqlx::Error> {
-    let rows = objects!("where person = $1 order by system, name", person.0).fetch_all(conn).await?;
+    // The mailbox itself before the stub of it.
+    let rows = objects!("where person = $1 order by (kind in ('remote', 'remote_shared')), system, name", person.0)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Mailboxes that a person's accounts had and lost, latest first: the account and the mailbox's own id, by which its
+/// database keeps it for a while.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn earlier_of_person(conn: &mut PgConnection, person: PersonId) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select m.native_id, m.attributes as "attributes: sqlx::types::Json<State>"
+             from mailbox m join account a on a.native_id = m.directory_id and a.gone_at is null
+            where a.person = $1 and m.gone_at is not null order by m.gone_at desc"#,
+        person.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let earlier = rows.into_iter().filter_map(|row| {
+        let id = row.attributes.0.get("exchangeGuid").as_text()?.to_owned();
+        Some((row.native_id, id))
+    });
+    Ok(earlier.collect())
 }
 
 /// Mailboxes and lists whose name or address holds these letters, by name. `lists`: only lists, or only mailboxes.

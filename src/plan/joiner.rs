@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
+use super::personal_mailbox::{self, LICENCE, MAILBOX};
 use super::{
     FIRST_DAY_AT, GrantEffect, Known, Plan, PlannedItem, PlannedStep, Sight, end_of_day, local_instant, mail, set,
     slug, today, unique_name,
@@ -19,9 +20,6 @@ use crate::target::{Change, Difference, Key, Kind, Presence, Reference, Value};
 
 /// The step that makes the account; later steps refer to it.
 pub const ACCOUNT: &str = "account";
-/// The step that makes the mailbox.
-pub const MAILBOX: &str = "mailbox";
-const LICENCE: &str = "licence";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
@@ -236,7 +234,9 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
             why: "first day".to_owned(),
         },
     ];
-    steps.extend(mail.into_iter().flat_map(|organisation| mail_steps(sight, organisation, &names)));
+    let account = Reference::Step { step: ACCOUNT.to_owned() };
+    let of = (names.mail.as_str(), names.display_name.as_str(), "joiner");
+    steps.extend(mail.into_iter().flat_map(|organisation| personal_mailbox::steps(sight, organisation, &account, of)));
     let birthright = sight.rules.birthright.body.for_person(&BirthrightInput {
         department: answers.department.clone(),
         site: site.code.clone(),
@@ -284,32 +284,6 @@ fn organisation<'a>(sight: &'a Sight<'_>) -> Option<&'a TargetSystem> {
 /// Whether Exchange itself makes the mailbox and writes the mail attributes.
 fn writes_mail(organisation: &TargetSystem) -> bool {
     matches!(organisation.facts.joiner_mailbox, JoinerMailbox::Mailbox | JoinerMailbox::Remote)
-}
-
-/// The mailbox, on the same directory server as the account; and the licence that makes one Online.
-fn mail_steps(sight: &Sight<'_>, organisation: &TargetSystem, names: &Names) -> Vec<PlannedStep> {
-    let mut steps = Vec::new();
-    if writes_mail(organisation) {
-        let remote = organisation.facts.joiner_mailbox == JoinerMailbox::Remote;
-        let changes = vec![
-            set("type", if remote { "remote" } else { "user" }),
-            set("alias", mail::alias(&names.mail)),
-            set("primaryAddress", names.mail.clone()),
-        ];
-        let difference = Difference { presence: Some((Presence::Absent, Presence::Present)), changes };
-        let on = (&organisation.key, Kind::Mailbox, Key::Step { step: ACCOUNT.to_owned() });
-        let step = mail::step(on, MAILBOX.to_owned(), difference, &names.display_name);
-        steps.push(PlannedStep { after: vec![ACCOUNT.to_owned()], why: "joiner".to_owned(), ..step });
-    }
-    let remote = organisation.facts.joiner_mailbox != JoinerMailbox::Mailbox;
-    let group = organisation.facts.licence_group.as_ref().filter(|_| remote);
-    if let Some((name, group)) = group.and_then(|name| sight.licence_groups.get_key_value(name)) {
-        let member = Reference::Step { step: ACCOUNT.to_owned() };
-        let presence = (Presence::Absent, Presence::Present);
-        let step = PlannedStep::membership(&sight.directory, LICENCE.to_owned(), (*group, name), member, presence);
-        steps.push(PlannedStep { why: "licence for the mailbox".to_owned(), ..step });
-    }
-    steps
 }
 
 /// What of the joiner will hold it; None where that is a mailbox which they do not get.

@@ -95,6 +95,9 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     }
     let lists_to = leaver_mail::delegate(&mut reader, known, "lists_to", person);
     let auto_reply = reader.long_text("auto_reply", "The answer", 4000);
+    let inside =
+        [("delegate", delegate.is_some()), ("forward_to", forward_to.is_some()), ("auto_reply", auto_reply.is_some())];
+    leaver_mail::only_stubs(&mut reader, known, person, &inside);
     leaver_mail::on_hold(&mut reader, known, person, mailbox.is_some() || forward_to.is_some());
     let reason = reader.reason();
     match (reader.errors.is_empty(), person, last_day) {

@@ -69,6 +69,22 @@ pub(super) fn on_hold(reader: &mut Reader<'_>, known: &Known, person: Option<Per
     }
 }
 
+/// What cannot be done where all that is here of a mailbox is its stub.
+pub(super) fn only_stubs(
+    reader: &mut Reader<'_>,
+    known: &Known,
+    person: Option<PersonId>,
+    inside: &[(&'static str, bool)],
+) {
+    let mailboxes = person.and_then(|person| known.mailboxes.get(&person)).into_iter().flatten();
+    let mut mailboxes = mailboxes.map(|mailbox| &mailbox.recipient);
+    // The mailbox itself comes before its stub.
+    let first = mailboxes.next();
+    for (field, asked) in inside {
+        mail::not_on_a_stub(reader, field, first, *asked);
+    }
+}
+
 /// The steps, after those that end the accounts.
 ///
 /// # Errors
@@ -116,13 +132,18 @@ fn own_mailbox(
     let recipient = &mailbox.recipient;
     let mut steps = Vec::new();
     let convert = answers.mailbox.as_deref() == Some("convert");
-    let delegate = answers.delegate.as_ref().and_then(|delegate| delegate.in_system(recipient));
-    let forward = answers.forward_to.as_ref().and_then(|delegate| delegate.in_system(recipient));
+    // What is done with the messages is set where they are, not on the stub.
+    let holds_messages = !mail::is_stub(recipient);
+    let successor = |given: &'_ Option<Delegate>| {
+        given.as_ref().filter(|_| holds_messages).and_then(|given| given.in_system(recipient)).cloned()
+    };
+    let (delegate, forward) = (successor(&answers.delegate), successor(&answers.forward_to));
+    let (delegate, forward) = (delegate.as_ref(), forward.as_ref());
     let mut changes: Vec<Change> = Vec::new();
     if convert {
         changes.extend(changed(&mailbox.state, "type", stub(&mailbox.state, "shared".to_owned())));
     }
-    if convert || delegate.is_some() {
+    if convert || answers.delegate.is_some() {
         changes.extend(changed(&mailbox.state, "hidden", true));
     }
     if let Some(to) = forward {
@@ -143,7 +164,7 @@ fn own_mailbox(
         let after = if begins { vec![name] } else { Vec::new() };
         steps.push(forward_ends(mailbox, to, (sight, day), after, used));
     }
-    if let Some(text) = &answers.auto_reply {
+    if let Some(text) = answers.auto_reply.as_ref().filter(|_| holds_messages) {
         let changes = vec![
             set("state", "enabled"),
             set("internal", text.clone()),

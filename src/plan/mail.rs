@@ -88,6 +88,19 @@ pub fn object<'a>(reader: &mut Reader<'_>, known: &'a Known, field: &str, lists:
     }
 }
 
+/// Whether it is the stub, on premises, of a mailbox that is Online: what people do with the mailbox is set there.
+pub fn is_stub(recipient: &Recipient) -> bool {
+    matches!(recipient.kind.as_str(), "remote" | "remote_shared")
+}
+
+/// Refuses at `field` what a stub cannot hold.
+pub fn not_on_a_stub(reader: &mut Reader<'_>, field: &str, recipient: Option<&Recipient>, asked: bool) {
+    if let Some(stub) = recipient.filter(|recipient| asked && is_stub(recipient)) {
+        let why = "is Online, in an organisation that is not set up here: this can only be set there";
+        reader.fail(field, format!("The mailbox of {} {why}", stub.name));
+    }
+}
+
 /// A mailbox or list as typed: its own address, alias or name, or a person who has one.
 fn find<'a>(known: &'a Known, typed: &str) -> Option<&'a Object> {
     known.objects.get(typed).or_else(|| {

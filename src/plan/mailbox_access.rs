@@ -47,6 +47,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     if person.is_some() && mailbox.is_some() && holder.is_none() {
         reader.fail("person", "This person has no mailbox in that organisation yet");
     }
+    mail::not_on_a_stub(&mut reader, "mailbox", mailbox.as_ref(), true);
     if let (Some(holder), Some(mailbox)) = (&holder, &mailbox)
         && holder.id == mailbox.id
     {

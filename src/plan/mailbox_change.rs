@@ -132,6 +132,8 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let auto_reply = auto_reply(&mut reader);
     let remove = raw.checked("remove");
     held(&mut reader, object, (remove, litigation_hold));
+    let inside = forward.is_some() || litigation_hold.is_some() || quota_gb.is_some() || auto_reply.is_some();
+    mail::not_on_a_stub(&mut reader, "mailbox", object.map(|object| &object.recipient), inside);
     let reason = reader.reason();
     let (Some(object), Some(owner), true) = (object, owner, reader.errors.is_empty()) else {
         return Err(reader.errors);

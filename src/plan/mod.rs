@@ -19,6 +19,7 @@ pub mod mailbox_access;
 pub mod mailbox_change;
 pub mod mailing_list;
 pub mod password_reset;
+pub mod personal_mailbox;
 pub mod shared_mailbox;
 pub mod unlock;
 
@@ -280,6 +281,8 @@ pub struct Sight<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct MailSight {
     pub mailboxes: Vec<Object>,
+    /// Mailboxes that their accounts had before: the account, and what the database still knows the mailbox by.
+    pub earlier: Vec<(Uuid, String)>,
     /// Held by the subject on what is not theirs.
     pub rights: Vec<(HeldRight, Option<EntitlementId>)>,
     pub lists: Vec<ListSight>,

@@ -1,4 +1,4 @@
-//! A mailbox that belongs to no single person: shared, a room, a piece of equipment; with who may use it from the start.
+//! A new mailbox: shared, a room, a piece of equipment, with who may use it from the start; or a person's own.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Raw, Reader};
 use super::mail::{self, AUTOMAPPING, FULL_ACCESS, SEND_AS, SEND_ON_BEHALF};
+use super::personal_mailbox::{self, MAILBOX};
 use super::{GrantEffect, Known, Plan, PlannedStep, Sight, set};
 use crate::ids::PersonId;
 use crate::mirror::mail::Recipient;
 use crate::target::{Difference, Key, Kind, Presence, Reference, SystemKey};
 
-/// The step that makes the mailbox; others refer to it.
-const MAILBOX: &str = "mailbox";
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
     pub system: SystemKey,
-    /// shared, room, equipment
+    /// shared, room, equipment; user: of the person who answers for it
     #[serde(rename = "type")]
     pub mailbox_type: String,
     pub name: String,
@@ -37,6 +35,9 @@ pub struct Answers {
     /// How many days ahead it can be booked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_days: Option<i64>,
+    /// A person's: the one that they had before, with its messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconnect: bool,
     /// Why, in the requester's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -53,25 +54,35 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
         "" => "shared",
         typed => typed,
     };
-    if !matches!(mailbox_type, "shared" | "room" | "equipment") {
-        reader.fail("type", "Choose shared, room or equipment");
+    if !matches!(mailbox_type, "user" | "shared" | "room" | "equipment") {
+        reader.fail("type", "Choose user, shared, room or equipment");
     }
-    let name = reader.required("name", "Name", "Enter the name as people will see it", 64);
-    let address = match raw.first("address") {
-        "" => {
-            reader.fail("address", "Enter the address");
-            None
-        }
-        typed => mail::address(&mut reader, known, ("address", typed), system),
-    };
+    let personal = mailbox_type == "user";
     let owner = mail::owner(&mut reader, known, None);
-    let key = system.map(|system| &system.key);
-    let full_access = mail::recipients(&mut reader, known, "full_access", key);
-    let send_as = mail::recipients(&mut reader, known, "send_as", key);
-    let books = mailbox_type != "shared";
+    let (name, address) = match (personal, raw.first("address")) {
+        (true, _) => {
+            let (name, address) = personal_mailbox::name_and_address(&mut reader, known, system);
+            (name.unwrap_or_default(), address)
+        }
+        (false, typed) => {
+            let name = reader.required("name", "Name", "Enter the name as people will see it", 64);
+            if typed.is_empty() {
+                reader.fail("address", "Enter the address");
+            }
+            let typed = Some(typed).filter(|typed| !typed.is_empty());
+            (name, typed.and_then(|typed| mail::address(&mut reader, known, ("address", typed), system)))
+        }
+    };
+    let key = system.map(|system| &system.key).filter(|_| !personal);
+    let holders = |reader: &mut Reader<'_>, field: &str| {
+        if personal { Vec::new() } else { mail::recipients(reader, known, field, key) }
+    };
+    let (full_access, send_as) = (holders(&mut reader, "full_access"), holders(&mut reader, "send_as"));
+    let books = matches!(mailbox_type, "room" | "equipment");
     let capacity = reader.number("capacity", "Places", (1, 10_000)).filter(|_| mailbox_type == "room");
     let window_days = reader.number("window_days", "Days ahead", (1, 1080)).filter(|_| books);
     let accepts = reader.choice("accepts") != Some(false);
+    let reconnect = reader.choice("reconnect") == Some(true);
     let reason = reader.reason();
     match (reader.errors.is_empty(), system, address, owner) {
         (true, Some(system), Some(address), Some(owner)) => Ok(Answers {
@@ -85,6 +96,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
             accepts: books && accepts,
             capacity,
             window_days,
+            reconnect: personal && reconnect,
             reason,
         }),
         _ => Err(reader.errors),
@@ -94,8 +106,11 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
 /// What it amounts to.
 ///
 /// # Errors
-/// None at present; kept for what only planning can see.
-pub fn plan(answers: &Answers, _: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
+/// A field error where a person's mailbox cannot be made or given back.
+pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
+    if answers.mailbox_type == "user" {
+        return personal_mailbox::plan(answers, sight);
+    }
     let mut used: BTreeSet<String> = [MAILBOX.to_owned()].into();
     let mut changes = vec![
         set("type", answers.mailbox_type.clone()),

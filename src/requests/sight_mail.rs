@@ -185,6 +185,9 @@ pub(super) async fn see(conn: &mut PgConnection, sight: &mut Sight<'_>, answers:
         _ => Vec::new(),
     };
     sight.objects = mail::by_ids(conn, &named).await?.into_iter().map(|object| (object.recipient.id, object)).collect();
+    if let (Some(person), Answers::SharedMailbox(_)) = (answers.subject(), answers) {
+        sight.mail.earlier = mail::earlier_of_person(conn, person).await?;
+    }
     if let (Some(person), Answers::Leaver(_) | Answers::Access(_) | Answers::MailboxAccess(_)) =
         (answers.subject(), answers)
     {
@@ -237,5 +240,5 @@ async fn of_person(conn: &mut PgConnection, person: PersonId) -> Result<MailSigh
             entitlement,
         });
     }
-    Ok(MailSight { mailboxes, rights, lists })
+    Ok(MailSight { mailboxes, rights, lists, ..MailSight::default() })
 }

@@ -16,7 +16,7 @@ use crate::people::{self, NewPerson};
 use crate::plan::field::{FieldError, Raw};
 use crate::plan::{
     Answers, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver, list_change,
-    mailbox_access, mailbox_change, mailing_list, password_reset, plan, shared_mailbox, unlock,
+    mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox, unlock,
 };
 use crate::target::{SystemKey, Value};
 
@@ -335,7 +335,7 @@ pub(super) fn new_person(joiner: &joiner::Answers, plan: &Plan) -> NewPerson {
     let mail = steps.find_map(|step| {
         step.difference
             .change("mail")
-            .or_else(|| step.difference.change("primaryAddress").filter(|_| step.name == joiner::MAILBOX))
+            .or_else(|| step.difference.change("primaryAddress").filter(|_| step.name == personal_mailbox::MAILBOX))
     });
     NewPerson {
         employee_number: joiner.employee_number.clone(),

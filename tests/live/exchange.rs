@@ -173,3 +173,30 @@ async fn a_list_and_a_calendar_survive_a_worker_that_dies_after_each_write() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_mailbox_is_taken_away_and_given_back_with_its_messages() {
+    let site = Site::open().await;
+    let exchange = connector(&site);
+    let _worker = Process::start(None);
+    let took = site
+        .ask("desk", RequestKind::MailboxChange, &[("mailbox", "elind"), ("owner", "elind"), ("remove", "yes")])
+        .await;
+    let id = site.steps(took).await.iter().find_map(|step| match step.key {
+        tenure::target::Key::Native { id } => Some(id),
+        _ => None,
+    });
+    let id = id.expect("the mailbox is there");
+    let before = seen(&exchange, Kind::Mailbox, Address::Native(id)).await.expect("she has a mailbox");
+    site.approve("lead", took, 1).await;
+    site.until(took, "done").await;
+    assert!(seen(&exchange, Kind::Mailbox, Address::Native(id)).await.is_none(), "the account stays, the mailbox went");
+    let back = site
+        .ask("desk", RequestKind::SharedMailbox, &[("type", "user"), ("owner", "elind"), ("reconnect", "yes")])
+        .await;
+    site.approve("lead", back, 1).await;
+    site.until(back, "done").await;
+    let after = seen(&exchange, Kind::Mailbox, Address::Native(id)).await.expect("it is back");
+    assert_eq!(after.get("exchangeGuid"), before.get("exchangeGuid"), "the same mailbox, with what is in it");
+    assert_eq!(after.get("primaryAddress"), before.get("primaryAddress"));
+}

@@ -290,6 +290,19 @@ pub fn check(flavour: Flavour, cmdlet: &Cmdlet) -> Result<(), String> {
     }
 }
 
+/// What belongs to the messages themselves, and not to the recipient: a remote mailbox has it Online.
+const INSIDE: [&str; 9] = [
+    "litigationHold",
+    "litigationHoldDays",
+    "forwardTo",
+    "forwardToAddress",
+    "deliverAndForward",
+    "warningQuota",
+    "sendQuota",
+    "sendReceiveQuota",
+    "capacity",
+];
+
 /// Whether this flavour can do what a step says; asked when a plan is made.
 ///
 /// # Errors
@@ -307,6 +320,11 @@ pub fn supports(flavour: Flavour, kind: Kind, difference: &Difference, new: bool
         }
         (Flavour::OnPremises, Kind::Mailbox) if new && wanted.starts_with("remote") => {
             Err("A remote mailbox belongs to an account that is there".to_owned())
+        }
+        (Flavour::OnPremises, Kind::Mailbox)
+            if wanted.starts_with("remote") && INSIDE.iter().any(|name| to(name).is_some()) =>
+        {
+            Err("What a remote mailbox holds, forwards and keeps is set Online".to_owned())
         }
         (Flavour::Online, Kind::Mailbox) if to("reconnect").is_some() => {
             Err("Exchange Online reconnects a mailbox by itself when its account comes back".to_owned())

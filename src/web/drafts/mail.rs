@@ -348,7 +348,7 @@ pub fn heading(kind: RequestKind) -> (&'static str, &'static str) {
     match kind {
         RequestKind::SharedMailbox => (
             "A new mailbox",
-            "Shared by a team, or of a room or a piece of equipment. Who may use it is decided by who answers for it.",
+            "Shared by a team, of a room or a piece of equipment, or somebody’s own. Who answers for it decides who may use it.",
         ),
         RequestKind::MailboxAccess => {
             ("Access to a mailbox", "Whoever answers for the mailbox decides each right by itself.")
@@ -389,8 +389,13 @@ pub fn shown(kind: RequestKind, name: &str, raw: &Raw) -> Option<Vec<String>> {
 fn is_unmeant(kind: RequestKind, name: &str, raw: &Raw) -> bool {
     match kind {
         RequestKind::SharedMailbox => {
-            ["accepts", "capacity", "window_days"].contains(&name)
-                && !["room", "equipment"].contains(&raw.first("type"))
+            let (books, own) = (["room", "equipment"].contains(&raw.first("type")), raw.first("type") == "user");
+            match name {
+                "accepts" | "capacity" | "window_days" => !books,
+                "name" | "full_access" | "send_as" => own,
+                "reconnect" => !own,
+                _ => false,
+            }
         }
         RequestKind::MailboxAccess => name == "automapping" && !raw.all("rights").contains(&"full_access"),
         _ => false,

@@ -8,6 +8,7 @@ mod joiner;
 mod leaver;
 mod lists;
 mod mirrored;
+mod personal;
 mod shared_mailbox;
 mod steps;
 
