@@ -236,7 +236,9 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     ];
     let account = Reference::Step { step: ACCOUNT.to_owned() };
     let of = (names.mail.as_str(), names.display_name.as_str(), "joiner");
-    steps.extend(mail.into_iter().flat_map(|organisation| personal_mailbox::steps(sight, organisation, &account, of)));
+    if let Some(organisation) = mail {
+        steps.extend(personal_mailbox::steps(sight, organisation, &account, of)?);
+    }
     let birthright = sight.rules.birthright.body.for_person(&BirthrightInput {
         department: answers.department.clone(),
         site: site.code.clone(),

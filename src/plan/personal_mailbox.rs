@@ -22,12 +22,15 @@ fn how(organisation: &TargetSystem) -> JoinerMailbox {
 }
 
 /// The mailbox on an account, and the licence that makes one Online.
+///
+/// # Errors
+/// A field error where the group that gives the licence is not known.
 pub(super) fn steps(
     sight: &Sight<'_>,
     organisation: &TargetSystem,
     account: &Reference,
     (address, display_name, why): (&str, &str, &str),
-) -> Vec<PlannedStep> {
+) -> Result<Vec<PlannedStep>, Vec<FieldError>> {
     let how = how(organisation);
     let (key, after) = match account {
         Reference::Native(id) => (Key::Native { id: *id }, Vec::new()),
@@ -45,13 +48,20 @@ pub(super) fn steps(
         steps.push(PlannedStep { after, why: why.to_owned(), ..step });
     }
     let group = organisation.facts.licence_group.as_ref().filter(|_| how != JoinerMailbox::Mailbox);
-    if let Some((name, group)) = group.and_then(|name| sight.licence_groups.get_key_value(name)) {
+    if let Some(name) = group {
+        let Some(group) = sight.licence_groups.get(name) else {
+            let why = format!(
+                "The group “{name}” that gives the licence is not in the directory: see the settings of {}",
+                organisation.name
+            );
+            return Err(vec![FieldError::new("system", why)]);
+        };
         let presence = (Presence::Absent, Presence::Present);
         let step =
             PlannedStep::membership(&sight.directory, LICENCE.to_owned(), (*group, name), account.clone(), presence);
         steps.push(PlannedStep { why: "licence for the mailbox".to_owned(), ..step });
     }
-    steps
+    Ok(steps)
 }
 
 /// Name and address of the mailbox of whoever answers for it: their own, where no other address was typed.
@@ -96,7 +106,7 @@ pub(super) fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<Fie
     };
     let why = if answers.reconnect { "the earlier one, with its messages" } else { "new" };
     let of = (answers.address.as_str(), answers.name.as_str(), why);
-    let mut steps = steps(sight, organisation, &Reference::Native(account.id), of);
+    let mut steps = steps(sight, organisation, &Reference::Native(account.id), of)?;
     if answers.reconnect {
         let earlier = sight.mail.earlier.iter().find(|(id, _)| *id == account.id);
         let made = steps.iter_mut().find(|step| step.name == MAILBOX);
@@ -107,7 +117,7 @@ pub(super) fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<Fie
         made.difference.changes.push(set("reconnect", mailbox.clone()));
     }
     if steps.is_empty() {
-        let why = "Online a licence makes the mailbox, and the group that gives it is not known here";
+        let why = "Online a licence makes the mailbox, and no group is set that gives it";
         return fail("system", why.to_owned());
     }
     let item = mail::item(format!("Mailbox of {}", answers.name), Some(answers.owner), steps);

@@ -125,6 +125,7 @@ async fn hybrid_is_enabled_as_remote_with_its_licence(options: PgPoolOptions, co
         ..organisation(JoinerMailbox::Remote)
     };
     let stage = Stage::with(options, connect, Some(facts)).await;
+    stage.refuses(stage.company.manager, RequestKind::Joiner, &LAN, ("system", "“Licences E3”")).await;
     licence_group(&stage, group).await;
     let number = joiner(&stage, &[]).await;
     let mailbox = stage.step(number, "mailbox").await;
