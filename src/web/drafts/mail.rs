@@ -78,11 +78,12 @@ const SHARED: &[Part] = &[
                     ("shared", "A shared mailbox", "Several people read and answer it, under its own address."),
                     ("room", "A room", "It is invited to meetings and answers by itself."),
                     ("equipment", "Equipment", "A car, a projector: booked as a room is."),
+                    ("user", "A person’s own", "For somebody who has an account, but no mailbox."),
                 ]),
             ),
-            ask("name", "Name", "As people see it in the address list", By::Line),
-            ask("address", "Address", "What stands before the @ is enough", By::Line),
-            ask("owner", "Who answers for it?", "Decides who may use it from then on", By::Person),
+            ask("name", "Name", "As people see it in the address list; a person’s is known", By::Line),
+            ask("address", "Address", "What stands before the @ is enough; empty for a person’s own", By::Line),
+            ask("owner", "Who answers for it?", "Decides who may use it; a person for their own", By::Person),
             may("full_access", "Who opens it?", SEVERAL, By::Recipients),
             may("send_as", "Who sends as it?", SEVERAL, By::Recipients),
         ],
@@ -99,6 +100,18 @@ const SHARED: &[Part] = &[
             may("capacity", "Places", "How many people the room holds", By::Number),
             may("window_days", "Days ahead that it can be booked", "", By::Number),
         ],
+    },
+    Part {
+        title: "A person’s earlier mailbox",
+        questions: &[may(
+            "reconnect",
+            "It becomes",
+            "",
+            By::One(&[
+                ("no", "A new, empty mailbox", ""),
+                ("yes", "The one that they had before", "With its messages, where the database still keeps it."),
+            ]),
+        )],
     },
     Part { title: "", questions: &[REASON] },
 ];
@@ -415,7 +428,8 @@ pub async fn groups(conn: &mut PgConnection, form: &Form, errors: &FormErrors) -
                 || errors.of(question.name).is_some()
         };
         let mut group = FieldGroup { title: part.title.to_owned(), ..FieldGroup::default() };
-        group.open = part.questions.iter().any(answered);
+        let meant = |question: &&Question| !is_unmeant(form.kind, question.name, &form.raw);
+        group.open = part.questions.iter().filter(meant).any(answered);
         for question in part.questions {
             if matches!(question.by, By::Organisation) && organisations.len() < 2 {
                 continue;
