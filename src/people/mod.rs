@@ -5,7 +5,7 @@
 //! Dates are local to the site; instants are derived from them. Nobody is ever deleted, only erased.
 
 mod erase;
-mod import;
+pub mod import;
 mod org;
 mod write;
 
@@ -341,4 +341,9 @@ async fn hits(
 /// Lower case, Latin letters: what is searched.
 pub(crate) fn fold(text: &str) -> String {
     deunicode::deunicode(text).to_lowercase()
+}
+
+/// Whether that can be a mail address: something, one at sign, something, no spaces.
+pub(crate) fn is_mail(text: &str) -> bool {
+    text.matches('@').count() == 1 && text.split('@').all(|part| !part.is_empty()) && !text.contains(char::is_whitespace)
 }

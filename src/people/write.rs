@@ -377,11 +377,32 @@ pub async fn settle_states(conn: &mut PgConnection, now: DateTime<Utc>) -> Resul
     Ok(changes.len())
 }
 
-/// What an import writes down about a person.
-pub(super) fn imported(by: &By, id: PersonId, before: Option<&NewPerson>, after: &NewPerson) -> Record {
+/// What an import writes down about a person: values and phone, before (None for somebody new) and after.
+pub(super) fn imported(
+    by: &By,
+    id: PersonId,
+    before: Option<(&NewPerson, Option<&str>)>,
+    after: (&NewPerson, Option<&str>),
+) -> Record {
+    let facts = |(person, phone): (&NewPerson, Option<&str>)| {
+        person.facts().personal("phone", phone.map_or(Value::Null, |phone| phone.to_owned().into()))
+    };
     Record {
-        before: before.map(NewPerson::facts),
-        after: Some(after.facts()),
+        before: before.map(facts),
+        after: Some(facts(after)),
         ..Record::new(action::PERSON_IMPORTED, format!("person:{id}"), by.clone())
     }
+}
+
+/// Sets somebody's phone; no record.
+pub(super) async fn set_phone(conn: &mut PgConnection, id: PersonId, phone: Option<&str>) -> Result<(), sqlx::Error> {
+    sqlx::query!("update person set phone = $2 where id = $1", id.0, phone).execute(conn).await?;
+    Ok(())
+}
+
+/// Nobody else writes persons or employments until the transaction ends, so that what is compared is what is changed.
+/// Reading goes on.
+pub(super) async fn hold_everybody(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("lock table person, employment in share row exclusive mode").execute(conn).await?;
+    Ok(())
 }

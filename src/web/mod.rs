@@ -21,6 +21,7 @@ mod guard;
 mod health;
 mod history;
 mod home;
+mod imports;
 mod live;
 mod lookup;
 mod me;
@@ -62,10 +63,13 @@ pub use errors::Error;
 pub use fields::Fields;
 pub use guard::{Peer, RequestId};
 pub use server::serve;
-pub use viewer::{Posted, SignedIn};
+pub use viewer::{Posted, SignedIn, Uploaded};
 
 /// The largest form or document that is read.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// The largest form with a file of people in it: the file, and some fields.
+const FILE_LIMIT: usize = crate::people::import::LARGEST + (64 << 10);
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -207,6 +211,17 @@ fn looking() -> Router<AppState> {
         .route("/system", get(operations::system))
 }
 
+/// Files of people, which may be larger than other forms.
+fn files() -> Router<AppState> {
+    Router::new()
+        .route("/people/import", get(imports::start).post(imports::begin))
+        .route("/people/import/{id}", get(imports::page).post(imports::apply))
+        .route("/people/import/{id}/columns", post(imports::choose))
+        .route("/people/import/{id}/discard", post(imports::discard))
+        .layer(DefaultBodyLimit::max(FILE_LIMIT))
+        .layer(RequestBodyLimitLayer::new(FILE_LIMIT))
+}
+
 /// The API.
 fn programs() -> Router<AppState> {
     Router::new()
@@ -237,6 +252,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(errors::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .merge(files())
         .layer(CatchPanicLayer::custom(errors::panicked))
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::around))
         .layer(CompressionLayer::new().compress_when(compressible))

@@ -69,6 +69,9 @@ pub async fn people(
     if me.may(Operation::SeeAdoption) {
         places.push(Link::new("Accounts without a person", "/adoption"));
     }
+    if me.may(Operation::ImportPeople) {
+        places.push(Link::new("Import people …", "/people/import"));
+    }
     if me.may(Operation::SeeErasures) {
         places.push(Link::new("Erasures", "/erasures"));
     }

@@ -45,13 +45,19 @@ pub enum Said {
     Saved,
     ErasureProposed,
     ErasureDecided,
+    Imported,
+    Discarded,
+    RoleGiven,
+    RoleTaken,
+    PersonMade,
+    PersonChanged,
 }
 
 /// The cookie of [`Said`].
 pub const SAID: &str = "said";
 
 impl Said {
-    const ALL: [(Self, &'static str, &'static str); 12] = [
+    const ALL: [(Self, &'static str, &'static str); 18] = [
         (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
         (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
         (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
@@ -68,6 +74,12 @@ impl Said {
             "Proposed. Nothing is erased before somebody else has approved it.",
         ),
         (Self::ErasureDecided, "erasure_decided", "Decided. What is approved is carried out within a minute."),
+        (Self::Imported, "imported", "Imported, exactly as you saw it. Each change is in the evidence."),
+        (Self::Discarded, "discarded", "Thrown away. Nothing was changed."),
+        (Self::RoleGiven, "role_given", "Given. They sign in again and see what the role sees."),
+        (Self::RoleTaken, "role_taken", "Taken away. Their sessions have ended."),
+        (Self::PersonMade, "person_made", "Here they are. Their account is asked for by a request."),
+        (Self::PersonChanged, "person_changed", "Changed, and in the evidence."),
     ];
 
     fn word(self) -> &'static str {
@@ -173,6 +185,59 @@ impl FromRequest<AppState> for Posted {
         }
         Ok(Self { me, fields })
     }
+}
+
+/// A form of a signed-in viewer with a file in it, or with the same fields and none. As [`Posted`] otherwise.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    pub me: SignedIn,
+    pub fields: Fields,
+    /// The file's name and bytes; None where none was chosen.
+    pub file: Option<(String, Vec<u8>)>,
+}
+
+impl FromRequest<AppState> for Uploaded {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let Ok(boundary) = multer::parse_boundary(kind) else {
+            let Posted { me, fields } = Posted::from_request(request, state).await?;
+            return Ok(Self { me, fields, file: None });
+        };
+        let (mut parts, body) = request.into_parts();
+        let me = SignedIn::from_request_parts(&mut parts, state).await?;
+        let (fields, file) = parts_of(multer::Multipart::new(body.into_data_stream(), boundary)).await?;
+        if !me.live.accepts(fields.text("csrf")) {
+            return Err(Error::wrong(Wrong::StaleForm, ""));
+        }
+        Ok(Self { me, fields, file })
+    }
+}
+
+/// The fields and the first file of a form in parts. The body's limit bounds them all.
+async fn parts_of(mut form: multer::Multipart<'_>) -> Result<(Fields, Option<(String, Vec<u8>)>), Error> {
+    let unreadable = |error: multer::Error| {
+        tracing::debug!(%error, "a form in parts cannot be read");
+        Error::wrong(Wrong::TooLarge, "The file is too large, or was cut off on its way.")
+    };
+    let (mut fields, mut file) = (Vec::new(), None);
+    while let Some(part) = form.next_field().await.map_err(unreadable)? {
+        let name = part.name().unwrap_or_default().to_owned();
+        let file_name = part.file_name().map(str::to_owned);
+        let bytes = part.bytes().await.map_err(unreadable)?;
+        match file_name {
+            Some(file_name) if !bytes.is_empty() || !file_name.is_empty() => {
+                file.get_or_insert((file_name, bytes.to_vec()));
+            }
+            Some(_) => {}
+            None => fields.push((name, String::from_utf8_lossy(&bytes).into_owned())),
+        }
+        if fields.len() > 1000 {
+            return Err(Error::wrong(Wrong::TooLarge, "The form has more than 1000 fields."));
+        }
+    }
+    Ok((Fields(fields), file))
 }
 
 /// Reads a form's fields, of which there may be a thousand.

@@ -80,9 +80,12 @@ async fn forget(worker: &Worker) -> anyhow::Result<usize> {
     let drafts = requests::draft::forget_old(&mut tx).await?;
     tx.commit().await?;
     let mut tx = worker.pool.begin().await?;
+    let imports = people::import::draft::forget_old(&mut tx).await?;
+    tx.commit().await?;
+    let mut tx = worker.pool.begin().await?;
     let sessions = access::session::sweep(&mut tx, now).await?;
     tx.commit().await?;
-    Ok(usize::try_from(secrets + drafts + sessions)?)
+    Ok(usize::try_from(secrets + drafts + imports + sessions)?)
 }
 
 /// Runs a routine again and again until told to stop. A failure is logged once, until it goes well again.

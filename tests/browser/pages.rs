@@ -51,6 +51,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("auditor", "/evidence", "evidence"),
     ("auditor", "/requests/{n}", "request-auditor"),
     ("admin", "/", "home-admin"),
+    ("admin", "/people/import", "import"),
     ("admin", "/adoption", "adoption"),
     ("admin", "/settings/routes", "routes"),
     ("admin", "/settings/naming", "naming"),

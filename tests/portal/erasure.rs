@@ -283,6 +283,12 @@ async fn deeds(portal: &Portal, company: &Company, lan: PersonId) {
         .execute(&portal.owner)
         .await
         .unwrap();
+    // A colleague's file that speaks of them, on its way in.
+    sqlx::query("insert into import_draft (id, person, name, content, mapping) values (gen_random_uuid(), $1, 'hr.csv', 'E-4711,Thị Lan,Nguyễn', '{}')")
+        .bind(company.admin)
+        .execute(&portal.owner)
+        .await
+        .unwrap();
     let mut tx = portal.pool.begin().await.unwrap();
     let record = tenure::evidence::Record {
         before: Some(tenure::evidence::Facts::default().personal("mail", "erika.earlier@example.com")),

@@ -10,6 +10,7 @@ mod changes;
 mod decisions;
 mod erasure;
 mod evidence;
+mod imports;
 mod journeys;
 mod mail;
 mod mirror;

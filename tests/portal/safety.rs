@@ -33,6 +33,10 @@ const MUTATING: &[&str] = &[
     "/people/{id}/erasure",
     "/erasures/{id}",
     "/history/bundle",
+    "/people/import",
+    "/people/import/{id}",
+    "/people/import/{id}/columns",
+    "/people/import/{id}/discard",
 ];
 /// Those in front of the session.
 const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];

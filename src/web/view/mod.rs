@@ -33,6 +33,7 @@ pub mod evidence;
 pub mod forms;
 pub mod history;
 pub mod home;
+pub mod imports;
 pub mod lists;
 pub mod operations;
 pub mod parts;

@@ -4,6 +4,7 @@
 
 mod asking;
 mod own;
+mod people;
 mod refused;
 mod walk;
 mod work;
@@ -44,6 +45,7 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("POST /adoption/{account} (person)", "account.linked", "account:"),
     ("POST /adoption/{account} (service)", "account.classified", "account:"),
     ("POST /adoption/{account} (nobody)", "account.classified", "account:"),
+    ("POST /people/import/{id}", "person.imported", "person:"),
     ("POST /people/{id}/erasure", "erasure.proposed", "erasure:"),
     ("POST /erasures/{id} (approve)", "erasure.approved", "erasure:"),
     ("POST /erasures/{id} (reject)", "erasure.rejected", "erasure:"),
@@ -76,6 +78,9 @@ const UNRECORDED: &[(&str, &[&str], &str)] = &[
     ("POST /requests/new/{kind}", &["draft"], "answers before they are asked for"),
     ("POST /drafts/{id}/{step}", &["draft"], "answers before they are asked for"),
     ("POST /drafts/{id}/discard", &["draft"], "answers that are not asked for"),
+    ("POST /people/import", &["import_draft"], "a file before it is applied"),
+    ("POST /people/import/{id}/columns", &["import_draft", "import_column"], "a file before it is applied, and how headers were read"),
+    ("POST /people/import/{id}/discard", &["import_draft"], "a file that is not applied"),
     ("POST /requests/{number}/answers", &["draft"], "opens the answers as a draft; sending it is recorded"),
 ];
 
@@ -130,6 +135,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     own::signing_in(&mut walk).await;
     own::tokens_and_delegations(&mut walk).await;
     own::commands(&mut walk).await;
+    people::file(&mut walk).await;
     asking::sent_back_and_changed(&mut walk).await;
     asking::refused_by_the_target(&mut walk).await;
     asking::cancelled(&mut walk).await;
