@@ -27,8 +27,12 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
     .execute(&mut *conn)
     .await?;
     // Files on their way in: their own, and those that speak of them.
-    sqlx::query!("delete from import_draft where person = $1 or content ~ $2 or name ~ $2", traces.person.0, traces.pattern)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "delete from import_draft where person = $1 or content ~ $2 or name ~ $2",
+        traces.person.0,
+        traces.pattern
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -345,5 +345,7 @@ pub(crate) fn fold(text: &str) -> String {
 
 /// Whether that can be a mail address: something, one at sign, something, no spaces.
 pub(crate) fn is_mail(text: &str) -> bool {
-    text.matches('@').count() == 1 && text.split('@').all(|part| !part.is_empty()) && !text.contains(char::is_whitespace)
+    text.matches('@').count() == 1
+        && text.split('@').all(|part| !part.is_empty())
+        && !text.contains(char::is_whitespace)
 }

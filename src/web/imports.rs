@@ -89,10 +89,7 @@ fn file_name(name: &str) -> String {
 }
 
 /// `POST /people/import`
-pub async fn begin(
-    State(state): State<AppState>,
-    Uploaded { me, fields, file }: Uploaded,
-) -> Result<Response, Error> {
+pub async fn begin(State(state): State<AppState>, Uploaded { me, fields, file }: Uploaded) -> Result<Response, Error> {
     let mut tx = state.pool.begin().await?;
     let permit = permit::<op::ImportPeople>(&mut tx, &me.actor(), Object::None).await?;
     let pasted = fields.raw("pasted");
@@ -144,11 +141,8 @@ async fn show(
     let (draft, table) = mine(&mut conn, me, id).await?;
     let missing: Vec<&str> = draft.mapping.missing().map(|field| field.words).collect();
     // Without its columns each line would be wrong in the same way.
-    let found = if missing.is_empty() {
-        import::preview(&mut conn, &table, &draft.mapping).await?
-    } else {
-        Preview::default()
-    };
+    let found =
+        if missing.is_empty() { import::preview(&mut conn, &table, &draft.mapping).await? } else { Preview::default() };
     let action = format!("/people/import/{id}");
     let (button, closed) = ready(&found, &missing);
     let (tabs, plan, pager) = differences(&found, &fields, &action);

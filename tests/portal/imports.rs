@@ -8,7 +8,8 @@ use crate::support::Portal;
 use crate::support::browser::{Answer, Browser, send};
 
 /// A spreadsheet as it is saved in Germany: semicolons, a byte-order mark, headers of its own.
-const FILE: &str = "\u{FEFF}Personnel number;First name;Last name;Contract;Department;Job title;Location;Manager;Start date;Colour
+const FILE: &str =
+    "\u{FEFF}Personnel number;First name;Last name;Contract;Department;Job title;Location;Manager;Start date;Colour
 N-1;Nora;Nordmann;employee;Finance;Clerk;Hamburg;;2026-12-01;red
 N-2;Ola;Nordmann;intern;Finance;Trainee;Hamburg;N-1;2026-12-01;blue
 ";
@@ -83,7 +84,9 @@ async fn what_changed_meanwhile_is_shown_anew(options: PgPoolOptions, connect: P
         assert_eq!(shown.find_all(".step").len(), changes, "{}", shown.text);
         let digest = shown.value("digest").unwrap();
         if changes == 1 {
-            assert!(shown.find("del").as_deref() == Some("Clerk") && shown.find("ins").as_deref() == Some("Head of books"));
+            assert!(
+                shown.find("del").as_deref() == Some("Clerk") && shown.find("ins").as_deref() == Some("Head of books")
+            );
             sqlx::query("update employment set title = 'Intern' where title = 'Clerk'")
                 .execute(&portal.owner)
                 .await
@@ -98,10 +101,12 @@ async fn what_changed_meanwhile_is_shown_anew(options: PgPoolOptions, connect: P
             assert_eq!(admin.post(begun.location(), &[("digest", &digest)]).await.location(), "/people");
         }
     }
-    let title: String = sqlx::query_scalar("select title from employment e join person p on p.id = e.person where p.employee_number = 'N-1'")
-        .fetch_one(&portal.owner)
-        .await
-        .unwrap();
+    let title: String = sqlx::query_scalar(
+        "select title from employment e join person p on p.id = e.person where p.employee_number = 'N-1'",
+    )
+    .fetch_one(&portal.owner)
+    .await
+    .unwrap();
     assert_eq!(title, "Head of books");
 }
 
@@ -127,7 +132,8 @@ async fn cells_are_mended_and_columns_are_remembered(options: PgPoolOptions, con
     assert!(twice.text.contains("“Job title” is Title already"), "{}", twice.text);
     assert_eq!(admin.post(&format!("{page}/columns"), &chosen("6")).await.location(), page);
     let shown = admin.get(&page).await;
-    for part in ["“01.12.2026” is not a day such as 2026-11-30", "“boss” is neither", "Start date", "Contract"] {
+    for part in ["“01.12.2026” is not a day such as 2026-11-30", "“boss” is neither", "Start date", "Contract"]
+    {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }
     assert!(shown.value("digest").is_none() && shown.text.contains("Mend 2 cells"), "{}", shown.text);
@@ -159,11 +165,9 @@ async fn a_file_is_its_owners_and_administrators_alone(options: PgPoolOptions, c
     let other = portal.browser_of(company.ben).await;
     assert_eq!(other.get(&page).await.status, StatusCode::NOT_FOUND, "another administrator’s file");
     let token = csrf(&admin).await;
-    for (bytes, part) in [
-        (b"".as_slice(), "Choose a file"),
-        (b"a;b\n\xff\xfe", "is not UTF-8; save it as"),
-        (b"a,b\n\0,1\n", "NUL"),
-    ] {
+    for (bytes, part) in
+        [(b"".as_slice(), "Choose a file"), (b"a;b\n\xff\xfe", "is not UTF-8; save it as"), (b"a,b\n\0,1\n", "NUL")]
+    {
         let answer = upload(&portal, &admin, &token, bytes).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(answer.text.contains(part), "{part}: {}", answer.text);

@@ -156,11 +156,7 @@ fn keep(person: &mut NewPerson, now: &Known, mapping: &Mapping) {
 }
 
 /// A person's values in the fields' words, as they are compared and shown.
-fn values(
-    person: &NewPerson,
-    manager: Option<String>,
-    phone: Option<String>,
-) -> Vec<(&'static str, Option<String>)> {
+fn values(person: &NewPerson, manager: Option<String>, phone: Option<String>) -> Vec<(&'static str, Option<String>)> {
     let value = |name: &str| match name {
         "employee_number" => person.employee_number.clone(),
         "given_name" => Some(person.given_name.clone()),
@@ -177,8 +173,7 @@ fn values(
         _ => None,
     };
     let words = |name: &'static str, words| if name == "manager_employee_number" { "Manager" } else { words };
-    let mut values: Vec<_> =
-        FIELDS.iter().map(|field| (words(field.name, field.words), value(field.name))).collect();
+    let mut values: Vec<_> = FIELDS.iter().map(|field| (words(field.name, field.words), value(field.name))).collect();
     values.push(("Shown as", Some(person.display_name.clone())));
     values
 }

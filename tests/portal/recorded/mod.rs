@@ -79,7 +79,11 @@ const UNRECORDED: &[(&str, &[&str], &str)] = &[
     ("POST /drafts/{id}/{step}", &["draft"], "answers before they are asked for"),
     ("POST /drafts/{id}/discard", &["draft"], "answers that are not asked for"),
     ("POST /people/import", &["import_draft"], "a file before it is applied"),
-    ("POST /people/import/{id}/columns", &["import_draft", "import_column"], "a file before it is applied, and how headers were read"),
+    (
+        "POST /people/import/{id}/columns",
+        &["import_draft", "import_column"],
+        "a file before it is applied, and how headers were read",
+    ),
     ("POST /people/import/{id}/discard", &["import_draft"], "a file that is not applied"),
     ("POST /requests/{number}/answers", &["draft"], "opens the answers as a draft; sending it is recorded"),
 ];
