@@ -68,8 +68,19 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
             continue;
         };
         let connector = AdConnector::new(targets::ad_settings(ad));
-        for finding in connector.check(&containers, Clock::System.now()).await {
-            say(&ad.key, if finding.good { Found::Well(finding.text) } else { Found::Ill(finding.text) });
+        let mut findings = connector.check(&containers, Clock::System.now()).await;
+        if up && findings.iter().any(|finding| finding.good) {
+            findings.extend(connector.check_groups(&groups(&pool, &ad.key).await).await);
+        }
+        for finding in findings {
+            say(
+                &ad.key,
+                match (finding.good, finding.doubtful) {
+                    (true, false) => Found::Well(finding.text),
+                    (true, true) => Found::Doubtful(finding.text),
+                    (false, _) => Found::Ill(finding.text),
+                },
+            );
         }
     }
     match &config.mail {
@@ -96,6 +107,17 @@ async fn containers(pool: &PgPool) -> Vec<String> {
     all.sort();
     all.dedup();
     all
+}
+
+/// The groups of a directory that the catalogue offers or gives by rule.
+async fn groups(pool: &PgPool, system: &str) -> Vec<uuid::Uuid> {
+    let asked = sqlx::query_scalar!(
+        "select distinct e.native_id from entitlement e
+         where e.system = $1 and e.kind = 'group_membership'
+           and not exists (select from directory_group g where g.system = e.system and g.native_id = e.native_id and g.gone_at is not null)",
+        system
+    );
+    asked.fetch_all(pool).await.unwrap_or_default()
 }
 
 /// The address without a password in it.

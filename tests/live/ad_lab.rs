@@ -82,7 +82,7 @@ pub async fn admin() -> Ldap {
     ldap
 }
 
-async fn add(admin: &mut Ldap, dn: &str, attributes: &[(&str, &str)]) {
+pub async fn add(admin: &mut Ldap, dn: &str, attributes: &[(&str, &str)]) {
     let attributes = attributes.iter().map(|(name, value)| (*name, HashSet::from([*value]))).collect();
     admin
         .add(dn, attributes)
@@ -104,11 +104,15 @@ impl Lab {
 
     /// A step that creates an account, as a plan makes it.
     pub fn joiner(&self, cn: &str, logon: &str) -> Difference {
+        self.joiner_in(cn, logon, &self.ou)
+    }
+
+    pub fn joiner_in(&self, cn: &str, logon: &str, unit: &str) -> Difference {
         let text = |attribute: &str, value: &str| change(attribute, Value::Null, value);
         Difference {
             presence: Some((Presence::Absent, Presence::Present)),
             changes: vec![
-                text("parent", &self.ou),
+                text("parent", unit),
                 text("cn", cn),
                 text("sAMAccountName", logon),
                 text("userPrincipalName", &format!("{logon}@corp.example.com")),
@@ -133,8 +137,12 @@ impl Lab {
 
     /// A group, made by the administrator.
     pub async fn group(&mut self, name: &str) -> Uuid {
+        self.group_in(name, &format!("OU=Groups,{}", env("LDAP_BASE_DN"))).await
+    }
+
+    pub async fn group_in(&mut self, name: &str, unit: &str) -> Uuid {
         let cn = format!("{name}-{}", self.tag);
-        let dn = format!("CN={cn},OU=Groups,{}", env("LDAP_BASE_DN"));
+        let dn = format!("CN={cn},{unit}");
         add(&mut self.admin, &dn, &[("objectClass", "group"), ("sAMAccountName", &cn)]).await;
         self.groups.push(dn.clone());
         self.id_of(&dn).await

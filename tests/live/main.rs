@@ -8,6 +8,7 @@ mod ad_feed;
 mod ad_lab;
 mod ad_memberships;
 mod ad_mirror;
+mod delegation;
 mod exchange;
 mod kill;
 mod outage;

@@ -3,24 +3,30 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ldap3::Scope;
 
-use super::attributes::Form;
-use super::session::{Failure, Session};
-use super::{AdConnector, attributes, controls, password};
+use super::rights::CHANGES;
+use super::session::Session;
+use super::{AdConnector, attributes, password};
 use crate::target::{Fault, Server};
 
 /// One finding. `good` false: something to mend, and `text` says what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub good: bool,
+    /// Works, but not as well as it could.
+    pub doubtful: bool,
     pub text: String,
 }
 
-fn good(text: String) -> Finding {
-    Finding { good: true, text }
+pub(super) fn good(text: String) -> Finding {
+    Finding { good: true, doubtful: false, text }
 }
 
-fn bad(text: String) -> Finding {
-    Finding { good: false, text }
+pub(super) fn doubtful(text: String) -> Finding {
+    Finding { good: true, doubtful: true, text }
+}
+
+pub(super) fn bad(text: String) -> Finding {
+    Finding { good: false, doubtful: false, text }
 }
 
 impl AdConnector {
@@ -72,12 +78,12 @@ impl AdConnector {
             Err(failure) => bad(super::fault::reading(&failure, "reading the domain").to_string()),
         });
         findings.push(self.correlation(session).await);
-        for container in containers {
-            findings.push(self.rights(session, container).await);
-        }
+        findings.extend(self.rights(session, containers).await);
         findings.push(match self.next_changes(server.clone(), None).await {
-            Ok(batch) => good(format!("The change feed answers ({} objects in its first piece).", batch.changed.len())),
-            Err(fault) => bad(format!("The change feed (DirSync) does not work: {fault}")),
+            Ok(batch) => {
+                good(format!("{CHANGES}: the feed answers ({} objects in its first piece).", batch.changed.len()))
+            }
+            Err(fault) => bad(format!("{CHANGES}: {fault}")),
         });
         findings
     }
@@ -119,45 +125,6 @@ impl AdConnector {
             )),
             _ => bad(format!("The directory knows no attribute {name}: choose another correlation_attribute.")),
         }
-    }
-
-    /// What the account may do in a container, as the server computes it for whoever asks.
-    async fn rights(&self, session: &mut Session, container: &str) -> Finding {
-        let creates = match session.read(container, &["allowedChildClassesEffective"]).await {
-            Ok(None) => return bad(format!("{container} is not there: create it, or change the naming rules.")),
-            Ok(Some(entry)) => entry.texts("allowedChildClassesEffective").any(|class| class == "user"),
-            Err(failure) => return bad(super::fault::reading(&failure, &format!("reading {container}")).to_string()),
-        };
-        if self.settings.observe_only {
-            return good(format!("{container} is there."));
-        }
-        if !creates {
-            return bad(format!("{container}: the account may not create users here: delegate that right."));
-        }
-        match self.unwritable(session, container).await {
-            Ok(missing) if missing.is_empty() => {
-                good(format!("{container}: users can be created and their attributes written."))
-            }
-            Ok(missing) => bad(format!(
-                "{container}: the account may not write {} of users here: delegate that right.",
-                missing.join(", ")
-            )),
-            Err(failure) => bad(super::fault::reading(&failure, &format!("reading {container}")).to_string()),
-        }
-    }
-
-    /// Attributes that we write and may not, judged by one account below the container; none where there is no account.
-    /// The right to set passwords is no attribute's and not told.
-    async fn unwritable(&self, session: &mut Session, container: &str) -> Result<Vec<&str>, Failure> {
-        let filter = "(&(objectCategory=person)(objectClass=user)(!(adminCount=1)))";
-        let controls = vec![controls::no_referrals(), controls::page(1, Vec::new())];
-        let attributes = ["allowedAttributesEffective"];
-        let found = session.search_with(container, Scope::Subtree, filter, &attributes, controls).await?.0;
-        let Some(account) = found.first() else { return Ok(Vec::new()) };
-        let may: Vec<String> = account.texts("allowedAttributesEffective").map(|name| name.to_lowercase()).collect();
-        let table = attributes::USER.iter().filter(|line| !matches!(line.form, Form::Parent | Form::Password));
-        let ours = table.map(|line| line.ldap).chain([self.settings.correlation_attribute.as_str()]);
-        Ok(ours.filter(|name| !may.contains(&name.to_lowercase())).collect())
     }
 
     /// Connects and asks for the server's name.

@@ -4,6 +4,8 @@ use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 
 const NO_REFERRALS: &str = "1.2.840.113556.1.4.1339";
 const EXTENDED_DN: &str = "1.2.840.113556.1.4.529";
+const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+const SD_FLAGS: &str = "1.2.840.113556.1.4.801";
 const DIRSYNC: &str = "1.2.840.113556.1.4.841";
 
 /// LDAP_SERVER_DOMAIN_SCOPE: no referrals to other domains.
@@ -14,6 +16,17 @@ pub fn no_referrals() -> RawControl {
 /// Every DN comes with its GUID in front, readable (flag 1): `<GUID=…>;<SID=…>;CN=…`.
 pub fn extended_dn() -> RawControl {
     RawControl { ctype: EXTENDED_DN.to_owned(), crit: true, val: Some(vec![0x30, 3, 2, 1, 1]) }
+}
+
+/// Deleted objects are found, too.
+pub fn show_deleted() -> RawControl {
+    RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None }
+}
+
+/// `nTSecurityDescriptor` comes with its access list alone (DACL_SECURITY_INFORMATION), which RC allows to be read: not the
+/// list of what is audited.
+pub fn access_list() -> RawControl {
+    RawControl { ctype: SD_FLAGS.to_owned(), crit: true, val: Some(vec![0x30, 3, 2, 1, 4]) }
 }
 
 /// One page of a result.

@@ -5,8 +5,8 @@
 //! the server and in no feed). Without a cookie it is a sweep of everything, with the whole member lists.
 //!
 //! What the feed does not say and we add: below a renamed container every name changes, and when a protected group
-//! changes, accounts become or cease to be protected. What nobody tells a plain service account: deletions. For those the
-//! mirror compares ids now and then ([`AdConnector::every_id`]).
+//! changes, accounts become or cease to be protected. What nobody tells a service account that may not read the container of
+//! deleted objects: deletions. For those the mirror compares ids now and then ([`AdConnector::every_id`]).
 //!
 //! Cursor: one byte of format, one of flags (1: the first sweep is not finished), then the server's cookie.
 
@@ -29,7 +29,7 @@ const SWEEPING: u8 = 1;
 const READ_AT_ONCE: usize = 100;
 const OBJECTS: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClass=group))";
 const WATCHED: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClass=group)(objectClass=container)\
-                       (objectClass=organizationalUnit))";
+                       (objectClass=organizationalUnit)(isDeleted=TRUE))";
 
 /// What one answer of the feed said, object by object.
 #[derive(Debug, Default)]
@@ -242,7 +242,10 @@ fn told(entries: Vec<Entry>, sweeping: bool) -> Told {
     for entry in entries {
         let Some(id) = entry.guid() else { continue };
         if entry.text("isDeleted").as_deref() == Some("TRUE") {
-            told.gone.insert(id);
+            // What was gone before the first sweep was never here.
+            if !sweeping {
+                told.gone.insert(id);
+            }
             continue;
         }
         // A sweep tells whatever lies below by itself. Later, an entry has only what changed, and not its class.

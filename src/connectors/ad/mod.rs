@@ -25,6 +25,7 @@ mod naming;
 mod observe;
 mod password;
 mod protected;
+mod rights;
 mod session;
 pub mod signin;
 mod user;
