@@ -36,6 +36,15 @@ pub struct StageRule {
     /// Left out where the subject's own manager (or one above) asked: they have said so by asking.
     #[serde(default)]
     pub unless_asked_by_manager: bool,
+    /// Left out where whoever owns it asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_asked_by_owner: bool,
+}
+
+impl StageRule {
+    fn may_be_left_out(&self) -> bool {
+        self.unless_asked_by_manager || self.unless_asked_by_owner
+    }
 }
 
 fn one() -> Needed {
@@ -48,7 +57,8 @@ fn one() -> Needed {
 pub struct Route {
     pub name: String,
     /// Kinds of request: `joiner`, `leaver`, `leaver_immediate`, `access`, `password_reset`, `unlock`,
-    /// `shared_mailbox`, `mailbox_access`, `mailbox_change`, `mailing_list`, `list_change`; empty: all.
+    /// `shared_mailbox`, `mailbox_access`, `mailbox_change`, `mailbox_change_sensitive` (legal hold, forwarding outside, taking
+    /// away), `mailing_list`, `list_change`; empty: all.
     #[serde(default)]
     pub kinds: Vec<String>,
     /// `account` or `entitlement`; absent: both.
@@ -93,6 +103,8 @@ pub struct RouteInput {
     pub kind: String,
     pub about: About,
     pub asked_by_manager: bool,
+    /// Whoever owns it asked.
+    pub asked_by_owner: bool,
     pub privileged: bool,
 }
 
@@ -118,6 +130,7 @@ impl Routes {
                 .stages
                 .iter()
                 .filter(|stage| !(stage.unless_asked_by_manager && input.asked_by_manager))
+                .filter(|stage| !(stage.unless_asked_by_owner && input.asked_by_owner))
                 .cloned()
                 .collect(),
             None => vec![StageRule {
@@ -125,6 +138,7 @@ impl Routes {
                 needed: Needed::One,
                 reason: "No route names this, so the service desk decides.".to_owned(),
                 unless_asked_by_manager: false,
+                unless_asked_by_owner: false,
             }],
         }
     }
@@ -144,10 +158,9 @@ impl Setting for Routes {
             if route.stages.is_empty() && !only_those {
                 return Err(format!("route “{}” has no stage; only {} may have none", route.name, without.join(", ")));
             }
-            let every_may_be_left_out =
-                !route.stages.is_empty() && route.stages.iter().all(|stage| stage.unless_asked_by_manager);
+            let every_may_be_left_out = !route.stages.is_empty() && route.stages.iter().all(StageRule::may_be_left_out);
             if every_may_be_left_out && !only_those {
-                return Err(format!("route “{}” would ask nobody when a manager asks", route.name));
+                return Err(format!("route “{}” would ask nobody when a manager or an owner asks", route.name));
             }
             if let Some(stage) = route.stages.iter().find(|stage| stage.reason.trim().is_empty()) {
                 return Err(format!("route “{}”: the stage {:?} has no reason", route.name, stage.role));
@@ -166,7 +179,7 @@ mod tests {
     }
 
     fn roles(kind: &str, about: About, asked_by_manager: bool, privileged: bool) -> Vec<DeciderRole> {
-        let input = RouteInput { kind: kind.to_owned(), about, asked_by_manager, privileged };
+        let input = RouteInput { kind: kind.to_owned(), about, asked_by_manager, asked_by_owner: false, privileged };
         defaults().stages(&input).into_iter().map(|stage| stage.role).collect()
     }
 

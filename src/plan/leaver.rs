@@ -98,7 +98,17 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let inside =
         [("delegate", delegate.is_some()), ("forward_to", forward_to.is_some()), ("auto_reply", auto_reply.is_some())];
     leaver_mail::only_stubs(&mut reader, known, person, &inside);
-    leaver_mail::on_hold(&mut reader, known, person, mailbox.is_some() || forward_to.is_some());
+    if immediate {
+        // Nobody decides beforehand that access ends at once; who gains something is decided.
+        let names =
+            [("delegate", delegate.is_some()), ("forward_to", forward_to.is_some()), ("lists_to", lists_to.is_some())];
+        for (field, _) in names.into_iter().filter(|(_, named)| *named) {
+            reader.fail(
+                field,
+                "Not at once: what somebody takes over is asked for by itself, when the accounts are closed",
+            );
+        }
+    }
     let reason = reader.reason();
     match (reader.errors.is_empty(), person, last_day) {
         (true, Some(person), Some(last_day)) => Ok(Answers {
@@ -154,6 +164,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     let disabled: Vec<String> =
         steps.iter().filter(|step| step.name.starts_with("disable-")).map(|step| step.name.clone()).collect();
     steps.extend(leaver_mail::steps(answers, sight, (at, &disabled), &mut used)?);
+    leaver_mail::keep_licence(sight, &mut steps);
     if steps.is_empty() {
         return Err(vec![FieldError::new(
             "person",

@@ -54,21 +54,6 @@ pub(super) fn delegate(
     Some(Delegate { person: person.id, mailboxes })
 }
 
-/// A mailbox on legal hold is left as it is; whoever asks for more is told.
-pub(super) fn on_hold(reader: &mut Reader<'_>, known: &Known, person: Option<PersonId>, wants: bool) {
-    let held = person
-        .and_then(|person| known.mailboxes.get(&person))
-        .into_iter()
-        .flatten()
-        .any(|mailbox| mailbox.state.get("litigationHold").as_bool() == Some(true));
-    if held && wants {
-        reader.fail(
-            "mailbox",
-            "Their mailbox is on legal hold: choose to keep it as it is, or have the hold lifted first by a request of its own",
-        );
-    }
-}
-
 /// What cannot be done where all that is here of a mailbox is its stub.
 pub(super) fn only_stubs(
     reader: &mut Reader<'_>,
@@ -85,16 +70,50 @@ pub(super) fn only_stubs(
     }
 }
 
+/// A mailbox on legal hold is left as it is; whoever asks for more is told, once they may ask at all.
+fn refuse_on_hold(answers: &leaver::Answers, sight: &Sight<'_>) -> Result<(), Vec<FieldError>> {
+    let wants = answers.mailbox.as_deref() == Some("convert") && !answers.immediate || answers.forward_to.is_some();
+    if wants && sight.mail.mailboxes.iter().any(mail::on_hold) {
+        let why = "Their mailbox is on legal hold: choose to keep it as it is, or have the hold lifted first by a request of its own";
+        return Err(vec![FieldError::new("mailbox", why)]);
+    }
+    Ok(())
+}
+
+/// The licence of a mailbox goes after it was converted, and stays with one that is kept: without it, Online deletes it.
+pub(super) fn keep_licence(sight: &Sight<'_>, steps: &mut Vec<PlannedStep>) {
+    let groups: BTreeSet<_> = sight.licence_groups.values().copied().collect();
+    let licence = |step: &PlannedStep| matches!(&step.key, Key::Member { group: Reference::Native(group), .. } if groups.contains(group));
+    if sight.mail.mailboxes.is_empty() || !steps.iter().any(licence) {
+        return;
+    }
+    let converts = |step: &&PlannedStep| step.kind == Kind::Mailbox && step.difference.change("type").is_some();
+    let conversions: Vec<String> = steps.iter().filter(converts).map(|step| step.name.clone()).collect();
+    let shared = |mailbox: &Object| matches!(mailbox.recipient.kind.as_str(), "shared" | "remote_shared");
+    if conversions.is_empty() && !sight.mail.mailboxes.iter().all(shared) {
+        let kept: BTreeSet<String> = steps.iter().filter(|step| licence(step)).map(|step| step.name.clone()).collect();
+        steps.retain(|step| !kept.contains(&step.name));
+        for step in steps.iter_mut() {
+            step.after.retain(|name| !kept.contains(name));
+        }
+        return;
+    }
+    for step in steps.iter_mut().filter(|step| licence(step)) {
+        step.after.extend(conversions.iter().cloned());
+    }
+}
+
 /// The steps, after those that end the accounts.
 ///
 /// # Errors
-/// A field error where nobody is named who could own what the leaver alone owns.
+/// A field error where the mailbox is on legal hold, or nobody is named who could own what the leaver alone owns.
 pub(super) fn steps(
     answers: &leaver::Answers,
     sight: &Sight<'_>,
     (at, after): (Option<DateTime<Utc>>, &[String]),
     used: &mut BTreeSet<String>,
 ) -> Result<Vec<PlannedStep>, Vec<FieldError>> {
+    refuse_on_hold(answers, sight)?;
     let mut steps = Vec::new();
     for mailbox in &sight.mail.mailboxes {
         steps.extend(own_mailbox(answers, mailbox, sight, used));
@@ -131,7 +150,9 @@ fn own_mailbox(
 ) -> Vec<PlannedStep> {
     let recipient = &mailbox.recipient;
     let mut steps = Vec::new();
-    let convert = answers.mailbox.as_deref() == Some("convert");
+    // On legal hold it is left as it is, but for what would still send its messages elsewhere.
+    let held = mail::on_hold(mailbox);
+    let convert = answers.mailbox.as_deref() == Some("convert") && !held;
     // What is done with the messages is set where they are, not on the stub.
     let holds_messages = !mail::is_stub(recipient);
     let successor = |given: &'_ Option<Delegate>| {
@@ -143,12 +164,20 @@ fn own_mailbox(
     if convert {
         changes.extend(changed(&mailbox.state, "type", stub(&mailbox.state, "shared".to_owned())));
     }
-    if convert || answers.delegate.is_some() {
+    if convert || (answers.delegate.is_some() && !held) {
         changes.extend(changed(&mailbox.state, "hidden", true));
     }
-    if let Some(to) = forward {
-        changes.extend(changed(&mailbox.state, "forwardTo", to.id.to_string()));
-        changes.extend(changed(&mailbox.state, "deliverAndForward", true));
+    if holds_messages {
+        // Where it went until now, to a private address perhaps, it goes no longer.
+        let to = forward.map_or(Value::Null, |to| Value::Text(to.id.to_string()));
+        changes.extend(changed(&mailbox.state, "forwardTo", to));
+        changes.extend(changed(&mailbox.state, "forwardToAddress", Value::Null));
+        changes.extend(forward.and_then(|_| changed(&mailbox.state, "deliverAndForward", true)));
+    }
+    if convert && holds_messages && !changes.is_empty() {
+        // Approved without a hold: one that comes meanwhile stops it.
+        let hold = mailbox.state.get("litigationHold").clone();
+        changes.push(Change { attribute: "litigationHold".to_owned(), from: hold.clone(), to: hold });
     }
     let name = mail::named(used, &["mailbox", &mail::code(recipient.id)]);
     let step = mail::changes_on(mailbox, Kind::Mailbox, name.clone(), changes);

@@ -17,6 +17,9 @@ pub struct Answers {
     pub list: Recipient,
     /// Who answers for it.
     pub owner: PersonId,
+    /// Who answers for it from then on, where it is handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_owner: Option<PersonId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,9 +57,10 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let owner = object.and_then(|object| mail::owner(&mut reader, known, Some(&object.recipient)));
     let name = reader.text("name", "Name", 64);
     let mut owners = mail::recipients(&mut reader, known, "owners", system);
-    if !raw.first("owner").is_empty() && owners.is_empty() {
+    let new_owner = new_owner(&mut reader, known);
+    if new_owner.is_some() && owners.is_empty() {
         // Handed over: whoever answers for it from now on may change it.
-        owners.extend(own_mailbox(known, owner, system));
+        owners.extend(own_mailbox(known, new_owner, system));
     }
     let moderators = mail::recipients(&mut reader, known, "moderators", system);
     let moderators = match reader.choice("moderated") {
@@ -85,6 +89,7 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
         (Some(object), Some(owner), true) => Ok(Answers {
             list: object.recipient.clone(),
             owner,
+            new_owner,
             name,
             hidden,
             internal_only,
@@ -97,6 +102,23 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
             reason,
         }),
         _ => Err(reader.errors),
+    }
+}
+
+fn new_owner(reader: &mut Reader<'_>, known: &Known) -> Option<PersonId> {
+    let typed = reader.raw.first("new_owner").to_owned();
+    match known.people.get(&typed) {
+        _ if typed.is_empty() => None,
+        Some(person) if person.state == "active" => Some(person.id),
+        Some(person) => {
+            reader
+                .fail("new_owner", format!("{} does not work here now; choose somebody who does", person.display_name));
+            None
+        }
+        None => {
+            reader.fail("new_owner", format!("Nobody is found as “{typed}”; use a user name or an employee number"));
+            None
+        }
     }
 }
 
@@ -134,6 +156,9 @@ fn members(
 pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
     let object = mail::seen(sight, answers.list.id, "list")?;
     let list = &object.recipient;
+    if !answers.add.is_empty() {
+        mail::not_guarded(sight, "add", list, "")?;
+    }
     let mut used = BTreeSet::new();
     let mut steps = Vec::new();
     if answers.delete {
@@ -144,7 +169,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     } else {
         let changes = changes(answers, &object.state);
         let step = mail::changes_on(object, Kind::List, mail::named(&mut used, &["list"]), changes);
-        let owned = (!answers.owners.is_empty()).then_some(GrantEffect::Owned { owner: answers.owner });
+        let owned = answers.new_owner.map(|owner| GrantEffect::Owned { owner });
         steps.extend(step.map(|step| PlannedStep { grant: owned, ..step }));
         for member in &answers.add {
             steps.push(member_step(answers, (list, member), true, &mut used));
@@ -157,7 +182,8 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
         return Err(vec![FieldError::new("list", "Nothing would change: it is so already")]);
     }
     let label = if answers.delete { format!("Delete list {}", list.name) } else { format!("List {}", list.name) };
-    Ok(Plan { items: vec![mail::item(label, Some(answers.owner), steps)], names: Vec::new() })
+    let owner = mail::settled_owner(sight, list);
+    Ok(Plan { items: vec![mail::item(label, owner, steps)], names: Vec::new() })
 }
 
 fn changes(answers: &Answers, state: &State) -> Vec<Change> {
@@ -189,7 +215,7 @@ fn member_step(
     let presence = if joins { (Presence::Absent, Presence::Present) } else { (Presence::Present, Presence::Absent) };
     let grant = member.person.filter(|_| joins).map(|person| GrantEffect::GiveHere {
         offer: membership_offer(&list.name),
-        owner: Some(answers.owner),
+        owner: Some(answers.new_owner.unwrap_or(answers.owner)),
         person,
         reason_text: String::new(),
         until_on: None,

@@ -88,6 +88,11 @@ pub fn object<'a>(reader: &mut Reader<'_>, known: &'a Known, field: &str, lists:
     }
 }
 
+/// Whether nothing of it may be deleted.
+pub fn on_hold(object: &Object) -> bool {
+    object.state.get("litigationHold").as_bool() == Some(true)
+}
+
 /// Whether it is the stub, on premises, of a mailbox that is Online: what people do with the mailbox is set there.
 pub fn is_stub(recipient: &Recipient) -> bool {
     matches!(recipient.kind.as_str(), "remote" | "remote_shared")
@@ -163,9 +168,18 @@ fn one(
     }
 }
 
-/// Who answers for a mailbox or a list: its person, its owner in the catalogue, or who is named.
+/// Who answers for a mailbox or a list: whoever is known to; only where nobody is, who is named (and then the desk's lead
+/// decides in their place, see [`settled_owner`]).
 pub fn owner(reader: &mut Reader<'_>, known: &Known, object: Option<&Recipient>) -> Option<PersonId> {
     let typed = reader.raw.first("owner").to_owned();
+    if let Some((object, settled)) = object.and_then(|object| Some((object, *known.owners.get(&object.id)?))) {
+        if !typed.is_empty() && known.people.get(&typed).is_none_or(|person| person.id != settled) {
+            let why = format!("Somebody else answers for {} already: leave this empty", object.name);
+            reader.fail("owner", why);
+            return None;
+        }
+        return Some(settled);
+    }
     if !typed.is_empty() {
         return match known.people.get(&typed) {
             Some(person) if person.state == "active" => Some(person.id),
@@ -180,12 +194,28 @@ pub fn owner(reader: &mut Reader<'_>, known: &Known, object: Option<&Recipient>)
             }
         };
     }
-    let found = object.and_then(|object| object.person.or_else(|| known.owners.get(&object.id).copied()));
-    if found.is_none() {
-        let name = object.map_or("it", |object| object.name.as_str());
-        reader.fail("owner", format!("Name who answers for {name}"));
+    let name = object.map_or("it", |object| object.name.as_str());
+    reader.fail("owner", format!("Name who answers for {name}"));
+    None
+}
+
+/// Who decides as owner. None where nobody was known to answer for it: whoever is named in the request decides nothing by that.
+pub fn settled_owner(sight: &Sight<'_>, object: &Recipient) -> Option<PersonId> {
+    sight.owners.get(&object.id).copied()
+}
+
+/// Refuses at `field` what is decided otherwise: a holding that is in the catalogue as a group's, in scope of SOX, or of high risk.
+///
+/// # Errors
+/// A field error that names the entry to ask for.
+pub fn not_guarded(sight: &Sight<'_>, field: &str, object: &Recipient, right: &str) -> Result<(), Vec<FieldError>> {
+    match sight.guarded.get(&(object.id, right.to_owned())) {
+        Some(name) => {
+            let why = format!("This is decided person by person: ask for access to “{name}”");
+            Err(vec![FieldError::new(field, why)])
+        }
+        None => Ok(()),
     }
-    found
 }
 
 /// An address of the organisation that nobody has: typed whole, or only what stands before the @.

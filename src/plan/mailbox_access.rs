@@ -100,6 +100,9 @@ fn rights(reader: &mut Reader<'_>) -> Vec<String> {
 /// A field error where the mailbox is gone, or every right is held already.
 pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError>> {
     mail::seen(sight, answers.mailbox.id, "mailbox")?;
+    for right in &answers.rights {
+        mail::not_guarded(sight, "rights", &answers.mailbox, right)?;
+    }
     let site = sight.subject.as_ref().and_then(|person| person.employment.as_ref()).map(|employment| &employment.site);
     let until_at = answers.until.zip(site).map(|(day, site)| end_of_day(site, day));
     let mut used = BTreeSet::new();
@@ -151,5 +154,5 @@ fn item(
     };
     let until = answers.until.map_or_else(String::new, |day| format!(", until {}", day.format("%-d %B %Y")));
     let why = format!("{} for {}{until}", mail::right_name(right), answers.holder.name);
-    Some(mail::item(label, Some(answers.owner), vec![PlannedStep { grant: Some(grant), why, ..step }]))
+    Some(mail::item(label, mail::settled_owner(sight, mailbox), vec![PlannedStep { grant: Some(grant), why, ..step }]))
 }

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::field::{FieldError, Raw, Reader};
 use super::mail::{self, whole_address};
 use super::{GrantEffect, Known, Plan, PlannedStep, Sight, changed, end_of_day};
+use crate::catalog::TargetSystem;
 use crate::ids::PersonId;
 use crate::mirror::mail::{Object, Recipient};
 use crate::target::{Change, Difference, Key, Kind, Presence, Value};
 
 const GIGABYTE: i64 = 1 << 30;
 const ON_HOLD: &str = "This mailbox is on legal hold: have the hold lifted first, in a request of its own";
+const TWO_REQUESTS: &str = "Lifting a legal hold and taking the mailbox away are two requests";
 
 /// Where messages go on to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,7 +133,6 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     let quota_gb = reader.number("quota_gb", "Quota", (0, 1000));
     let auto_reply = auto_reply(&mut reader);
     let remove = raw.checked("remove");
-    held(&mut reader, object, (remove, litigation_hold));
     let inside = forward.is_some() || litigation_hold.is_some() || quota_gb.is_some() || auto_reply.is_some();
     mail::not_on_a_stub(&mut reader, "mailbox", object.map(|object| &object.recipient), inside);
     let reason = reader.reason();
@@ -160,13 +161,10 @@ pub fn parse(raw: &Raw, known: &Known) -> Result<Answers, Vec<FieldError>> {
     Ok(answers)
 }
 
-/// A mailbox under legal hold is not taken away.
-fn held(reader: &mut Reader<'_>, object: Option<&Object>, (remove, hold): (bool, Option<bool>)) {
-    let on_hold = object.is_some_and(|object| object.state.get("litigationHold").as_bool() == Some(true));
-    if remove && on_hold && hold != Some(false) {
-        reader.fail("remove", ON_HOLD);
-    } else if remove && on_hold {
-        reader.fail("remove", "Lifting a legal hold and taking the mailbox away are two requests");
+impl Answers {
+    /// Legal hold, messages that leave the company, a mailbox that goes: security looks at these as well.
+    pub fn is_sensitive(&self) -> bool {
+        self.remove || self.litigation_hold.is_some() || matches!(self.forward, Some(Forward::Outside(_)))
     }
 }
 
@@ -184,6 +182,14 @@ fn forward(reader: &mut Reader<'_>, known: &Known, object: Option<&Object>) -> O
     }
     let inside = known.objects.contains_key(&typed) || known.people.contains_key(&typed);
     if !inside && typed.contains('@') {
+        let own = |system: &TargetSystem| {
+            let domain = system.facts.mail_domain.as_deref();
+            domain.is_some_and(|domain| typed.to_lowercase().ends_with(&format!("@{domain}")))
+        };
+        if known.exchange.iter().any(own) {
+            reader.fail("forward_to", format!("Nobody here has the address {typed}"));
+            return None;
+        }
         let fine =
             typed.len() <= 254 && !typed.chars().any(|letter| letter.is_whitespace() || "<>\"'();,".contains(letter));
         if !fine {
@@ -240,8 +246,12 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     let site = sight.subject.as_ref().and_then(|person| person.employment.as_ref()).map(|employment| &employment.site);
     let mut steps = Vec::new();
     if answers.remove {
-        if object.state.get("litigationHold").as_bool() == Some(true) {
-            return Err(vec![FieldError::new("remove", ON_HOLD)]);
+        // A stub's messages are Online, and so is their hold.
+        let person = object.recipient.person;
+        let others = sight.mail.mailboxes.iter().filter(|other| person.is_some() && other.recipient.person == person);
+        if std::iter::once(object).chain(others).any(mail::on_hold) {
+            let lifts = answers.litigation_hold == Some(false);
+            return Err(vec![FieldError::new("remove", if lifts { TWO_REQUESTS } else { ON_HOLD })]);
         }
         steps.push(remove(object));
     } else {
@@ -265,9 +275,10 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     };
     let new: BTreeSet<&String> = answers.address.iter().chain(&answers.add_addresses).collect();
     let own = addresses(object);
+    let owner = mail::settled_owner(sight, &object.recipient);
     let names =
         new.into_iter().filter(|address| !own.contains(address)).map(|address| ("mail".to_owned(), address.clone()));
-    Ok(Plan { names: names.collect(), items: vec![mail::item(label, Some(answers.owner), steps)] })
+    Ok(Plan { names: names.collect(), items: vec![mail::item(label, owner, steps)] })
 }
 
 /// What differs from what was last seen.
@@ -373,10 +384,10 @@ fn stop_forwarding(
 }
 
 fn remove(object: &Object) -> PlannedStep {
-    let kind = object.recipient.kind.as_str();
-    // What was made as a mailbox goes with its account; a person's account stays.
-    let mut changes =
-        if matches!(kind, "user" | "remote") { Vec::new() } else { vec![super::set("removal", "remove")] };
+    let recipient = &object.recipient;
+    // What was made as a mailbox goes with its account; a person's account stays, whatever their mailbox was made into.
+    let personal = recipient.person.is_some() || matches!(recipient.kind.as_str(), "user" | "remote");
+    let mut changes = if personal { Vec::new() } else { vec![super::set("removal", "remove")] };
     // Approved without a hold: one that comes meanwhile stops it.
     let hold = object.state.get("litigationHold").clone();
     changes.push(Change { attribute: "litigationHold".to_owned(), from: hold, to: Value::Null });

@@ -153,12 +153,14 @@ impl Answers {
     }
 
     /// Whoever gains by it besides whom it is about: they decide nothing in it either.
-    pub fn others_concerned(&self) -> Vec<PersonId> {
+    pub fn others_concerned(&self) -> Concerned {
+        let mut people = Vec::new();
         let recipients: Vec<&crate::mirror::mail::Recipient> = match self {
             Self::SharedMailbox(answers) => answers.full_access.iter().chain(&answers.send_as).collect(),
             Self::Leaver(answers) => {
                 let successors = [&answers.delegate, &answers.forward_to, &answers.lists_to];
-                return successors.into_iter().flatten().map(|successor| successor.person).collect();
+                people.extend(successors.into_iter().flatten().map(|successor| successor.person));
+                Vec::new()
             }
             Self::MailboxChange(mailbox_change::Answers { forward: Some(mailbox_change::Forward::To(to)), .. }) => {
                 vec![to]
@@ -170,11 +172,22 @@ impl Answers {
             }
             Self::ListChange(answers) => {
                 let members = answers.add.iter().filter(|_| answers.list.kind == "security");
+                people.extend(answers.new_owner);
                 members.chain(&answers.owners).chain(answers.moderators.iter().flatten()).collect()
             }
             _ => Vec::new(),
         };
-        recipients.into_iter().filter_map(|recipient| recipient.person).collect()
+        Concerned { recipients: recipients.iter().map(|recipient| recipient.id).collect(), people }
+    }
+
+    /// Whether whom it is about decides nothing in it. Whose mailbox or list others ask to change is asked first; not where
+    /// security looks at it as well.
+    pub fn subject_is_party(&self) -> bool {
+        match self {
+            Self::MailboxChange(answers) => answers.is_sensitive(),
+            Self::ListChange(_) => false,
+            _ => true,
+        }
     }
 
     /// Seen by the parties, the deciders and the desk lead only.
@@ -186,9 +199,18 @@ impl Answers {
     pub fn route_kind(&self) -> &'static str {
         match self {
             Self::Leaver(answers) if answers.immediate => "leaver_immediate",
+            Self::MailboxChange(answers) if answers.is_sensitive() => "mailbox_change_sensitive",
             other => other.kind().as_str(),
         }
     }
+}
+
+/// Who gains by a request besides whom it is about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Concerned {
+    pub people: Vec<PersonId>,
+    /// Mailboxes and lists by id: whoever they belong to, reads them or is on them.
+    pub recipients: Vec<Uuid>,
 }
 
 /// What parsing needs to know: everything that an answer may refer to, looked up by what was typed.
@@ -273,6 +295,10 @@ pub struct Sight<'a> {
     pub licence_groups: BTreeMap<String, Uuid>,
     /// Mailboxes and lists that answers name, and the subject's own, as last seen.
     pub objects: BTreeMap<Uuid, Object>,
+    /// Who is known to answer for them.
+    pub owners: BTreeMap<Uuid, PersonId>,
+    /// Holdings of them that are asked for as access, with the name of their entry in the catalogue.
+    pub guarded: BTreeMap<(Uuid, String), String>,
     /// What the subject holds in Exchange: mailboxes of their own by id, rights elsewhere, lists that they are on or own.
     pub mail: MailSight,
 }
@@ -428,8 +454,9 @@ impl PlannedStep {
                 effect["grant"] = json!({ "ends": true })
             }
             Some(GrantEffect::Offer { owner, .. } | GrantEffect::Owned { owner }) => effect["owner"] = json!(owner),
-            Some(GrantEffect::GiveHere { until_on, person, .. }) => {
+            Some(GrantEffect::GiveHere { until_on, person, owner, .. }) => {
                 effect["grant"] = json!({ "until": until_on, "person": person });
+                effect["owner"] = json!(owner);
             }
             None => {}
         }

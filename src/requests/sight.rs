@@ -31,7 +31,7 @@ pub async fn known(
         departments: people::departments(conn).await?,
         ..Known::default()
     };
-    for field in ["person", "manager", "owner", "delegate", "forward_to", "lists_to"] {
+    for field in ["person", "manager", "owner", "new_owner", "delegate", "forward_to", "lists_to"] {
         somebody(conn, &mut known, raw.first(field)).await?;
     }
     if kind.needs_exchange() || kind == RequestKind::Leaver {
@@ -205,6 +205,8 @@ pub async fn sight<'a>(
         exchange: mail::organisations(conn).await?,
         licence_groups: BTreeMap::new(),
         objects: BTreeMap::new(),
+        owners: BTreeMap::new(),
+        guarded: BTreeMap::new(),
         mail: MailSight::default(),
     };
     if let Some(subject) = answers.subject() {

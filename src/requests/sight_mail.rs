@@ -11,11 +11,11 @@ use crate::ids::{EntitlementId, PersonId, RequestId};
 use crate::mirror::mail;
 use crate::plan::field::Raw;
 use crate::plan::mail::{MOST, whole_address};
-use crate::plan::{Answers, Known, ListSight, MailSight, RequestKind, Sight};
+use crate::plan::{Answers, Concerned, Known, ListSight, MailSight, RequestKind, Sight};
 use crate::target::Kind;
 
 /// Fields that name a mailbox or a list, or several.
-const OBJECTS: [&str; 13] = [
+const OBJECTS: [&str; 14] = [
     "mailbox",
     "list",
     "full_access",
@@ -27,6 +27,7 @@ const OBJECTS: [&str; 13] = [
     "add",
     "remove",
     "owner",
+    "new_owner",
     "forward_to",
     "person",
 ];
@@ -70,39 +71,104 @@ pub(super) async fn known(
         let found = mail::of_person(conn, person).await?;
         known.mailboxes.insert(person, found);
     }
-    let named: Vec<Uuid> = ["mailbox", "list"]
-        .into_iter()
-        .filter_map(|field| known.objects.get(raw.first(field)))
-        .map(|object| object.recipient.id)
-        .collect();
+    let list = known.objects.get(raw.first("list"));
+    let named: Vec<Uuid> =
+        mailbox_named(known, raw).into_iter().chain(list).map(|object| object.recipient.id).collect();
     for id in &named {
         known.members.insert(*id, mail::members_of(conn, *id).await?);
     }
     known.owners = owners(conn, &named).await?;
-    known.addresses_taken = taken(conn, &known.exchange, raw, own).await?;
+    let changed = mailbox_named(known, raw).map(|object| object.recipient.clone());
+    known.addresses_taken = taken(conn, (&known.exchange, changed.as_ref()), raw, own).await?;
     Ok(())
 }
 
-/// Who owns mailboxes and lists, as the catalogue says.
+/// The mailbox that was typed: its own address, or a person who has one.
+fn mailbox_named<'a>(known: &'a Known, raw: &Raw) -> Option<&'a mail::Object> {
+    let typed = raw.first("mailbox");
+    known.objects.get(typed).or_else(|| known.mailboxes.get(&known.people.get(typed)?.id)?.first())
+}
+
+/// Who is known to answer for mailboxes and lists, and works here: of a person's own mailbox they themselves; else whom the
+/// catalogue names, whose it was, who owns the list in Exchange.
 async fn owners(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<Uuid, PersonId>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select distinct on (native_id) native_id, owner as "owner!: PersonId" from entitlement
-            where native_id = any ($1) and owner is not null order by native_id, created_at"#,
+        r#"select named.id as "id!",
+                  coalesce(case when m.type in ('user', 'remote') then whose.id end, e.owner, whose.id, l.owner) as "owner: PersonId"
+             from unnest($1::uuid[]) as named (id)
+             left join mailbox m on m.native_id = named.id and m.gone_at is null
+             left join account a on a.native_id = m.directory_id and a.gone_at is null
+             left join person whose on whose.id = a.person and whose.state = 'active'
+             left join lateral (select e.owner from entitlement e join person p on p.id = e.owner and p.state = 'active'
+                                 where e.native_id = named.id order by e.created_at limit 1) e on true
+             left join lateral (select p.id as owner from mailing_list l
+                                  join mailbox o on o.system = l.system and o.native_id = any (l.owners) and o.gone_at is null
+                                  join account oa on oa.native_id = o.directory_id and oa.gone_at is null
+                                  join person p on p.id = oa.person and p.state = 'active'
+                                 where l.native_id = named.id and l.gone_at is null
+                                 order by p.display_name, p.id limit 1) l on true"#,
         ids
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.native_id, row.owner)).collect())
+    Ok(rows.into_iter().filter_map(|row| Some((row.id, row.owner?))).collect())
+}
+
+/// Holdings of these objects that are asked for as access and not here: a directory group's, in scope of SOX, of high risk.
+async fn guarded(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<(Uuid, String), String>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select native_id, right_name, name from entitlement
+          where native_id = any ($1) and (kind = 'group_membership' or sox or risk = 'high')",
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.native_id, row.right_name), row.name)).collect())
+}
+
+/// The people who gain: those who are named, and whoever a mailbox belongs to, opens it, or is on a list, lists within lists
+/// included.
+pub(super) async fn people_behind(conn: &mut PgConnection, concerned: &Concerned) -> Result<Vec<Uuid>, sqlx::Error> {
+    let named: Vec<Uuid> = concerned.people.iter().map(|person| person.0).collect();
+    let behind = sqlx::query_scalar!(
+        r#"with recursive reached (id) as (
+               select unnest($1::uuid[])
+               union
+               select next.id from reached r join lateral (
+                   select l.member_id as id from list_member l where l.list_id = r.id
+                   union all
+                   select m.member_id from membership m where m.group_id = r.id
+                   union all
+                   select h.trustee_id from mail_right h
+                    where h.object_id = r.id and h.kind = 'mailbox_permission' and h.right_name = 'full_access'
+               ) next on true
+           )
+           select a.person as "person!" from reached r join account a on a.native_id = r.id and a.gone_at is null
+            where a.person is not null
+           union
+           select a.person from reached r join mailbox m on m.native_id = r.id and m.gone_at is null
+             join account a on a.native_id = m.directory_id and a.gone_at is null
+            where a.person is not null
+           union
+           select unnest($2::uuid[])"#,
+        &concerned.recipients,
+        &named
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(behind)
 }
 
 /// Which of the addresses that were typed are taken, and by what.
 async fn taken(
     conn: &mut PgConnection,
-    organisations: &[TargetSystem],
+    (organisations, object): (&[TargetSystem], Option<&mail::Recipient>),
     raw: &Raw,
     own: Option<RequestId>,
 ) -> Result<BTreeMap<String, String>, sqlx::Error> {
-    let chosen = organisations.iter().find(|system| system.key.0 == raw.first("system")).or(organisations.first());
+    let of = |key: &str| organisations.iter().find(|system| system.key.0 == key);
+    let own_system = object.and_then(|object| of(&object.system.0));
+    let chosen = own_system.or_else(|| of(raw.first("system"))).or(organisations.first());
     let domain = chosen.and_then(|system| system.facts.mail_domain.as_deref());
     let typed = raw.lines("address").into_iter().chain(raw.lines("add_addresses"));
     let wanted: Vec<(String, String)> = typed.map(|typed| ("mail".to_owned(), whole_address(typed, domain))).collect();
@@ -184,9 +250,16 @@ pub(super) async fn see(conn: &mut PgConnection, sight: &mut Sight<'_>, answers:
         Answers::ListChange(answers) => vec![answers.list.id],
         _ => Vec::new(),
     };
+    sight.owners = owners(conn, &named).await?;
+    sight.guarded = guarded(conn, &named).await?;
     sight.objects = mail::by_ids(conn, &named).await?.into_iter().map(|object| (object.recipient.id, object)).collect();
     if let (Some(person), Answers::SharedMailbox(_)) = (answers.subject(), answers) {
         sight.mail.earlier = mail::earlier_of_person(conn, person).await?;
+    }
+    if let Answers::MailboxChange(change) = answers
+        && let Some(person) = change.mailbox.person
+    {
+        sight.mail.mailboxes = mail::of_person(conn, person).await?;
     }
     if let (Some(person), Answers::Leaver(_) | Answers::Access(_) | Answers::MailboxAccess(_)) =
         (answers.subject(), answers)

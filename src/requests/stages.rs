@@ -18,6 +18,8 @@ pub(super) struct Situation<'a> {
     pub subject: PersonId,
     pub manager: Option<PersonId>,
     pub asked_by: Option<PersonId>,
+    /// The subject decides nothing in it.
+    pub subject_is_party: bool,
     /// The subject decides here, holds a role or a SOX entitlement: a second person is wanted.
     pub privileged: bool,
 }
@@ -48,8 +50,14 @@ pub(super) async fn plan(
         Some(entitlement) => About::Entitlement { risk: entitlement.risk, sox: item.sox },
         None => About::Account,
     };
-    let input =
-        RouteInput { kind: situation.route_kind.to_owned(), about, asked_by_manager, privileged: situation.privileged };
+    let owner = entitlement.map_or(item.owner, |entitlement| entitlement.owner);
+    let input = RouteInput {
+        kind: situation.route_kind.to_owned(),
+        about,
+        asked_by_manager,
+        asked_by_owner: owner.is_some() && owner == situation.asked_by,
+        privileged: situation.privileged,
+    };
     let mut planned = Vec::new();
     for rule in situation.rules.routes.body.stages(&input) {
         planned.push(stage(conn, situation, &rule, (item, entitlement)).await?);
@@ -122,7 +130,8 @@ async fn next_in_line(
     // An org chart has few levels; the bound guards against a circle in the data.
     for level in 0..20 {
         let Some(person) = candidate else { return Ok(None) };
-        let is_party = person == situation.subject || Some(person) == situation.asked_by;
+        let is_party =
+            (situation.subject_is_party && person == situation.subject) || Some(person) == situation.asked_by;
         let works_here = people::find(conn, person).await?.is_some_and(|person| person.state == "active");
         if !is_party && works_here {
             return Ok(Some((person, level == 0)));

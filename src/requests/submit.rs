@@ -78,8 +78,7 @@ pub async fn prepare(
 ) -> Result<Prepared, RequestError> {
     let mut tx = pool.begin().await?;
     let asker = asker(actor)?;
-    let draft = draft(&mut tx, now, (asker, kind, raw)).await?;
-    permit(&mut tx, actor, &draft.answers).await?;
+    let (draft, _) = draft(&mut tx, now, (actor, asker), (kind, raw)).await?;
     Ok(draft.planned.prepared(draft.answers))
 }
 
@@ -147,15 +146,18 @@ async fn permit(conn: &mut PgConnection, actor: &Actor, answers: &Answers) -> Re
     Ok(access::permit::<op::Submit>(conn, actor, Object::Ask(ask, answers.subject())).await?.by())
 }
 
+/// What planning finds, a legal hold for instance, is told only to who may ask: permitted first, planned after.
 async fn draft(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    (asker, kind, raw): (PersonId, RequestKind, &Raw),
-) -> Result<Draft, RequestError> {
+    (actor, asker): (&Actor, PersonId),
+    (kind, raw): (RequestKind, &Raw),
+) -> Result<(Draft, By), RequestError> {
     let known = sight::known(conn, now, (kind, raw), None).await?;
     let answers = parse(kind, raw, &known).map_err(RequestError::Fields)?;
+    let by = permit(conn, actor, &answers).await?;
     let planned = plan_now(conn, now, (&answers, asker, answers.subject()), None).await?;
-    Ok(Draft { answers, planned })
+    Ok((Draft { answers, planned }, by))
 }
 
 /// What answers amount to now, and who would be asked.
@@ -204,6 +206,7 @@ pub(super) async fn plan_now(
         subject,
         manager: if matches!(answers, Answers::Joiner(_)) { manager } else { None },
         asked_by: Some(asked_by),
+        subject_is_party: answers.subject_is_party(),
         privileged: is_privileged(conn, subject).await?,
     };
     let mut stages = Vec::with_capacity(plan.items.len());
@@ -278,8 +281,7 @@ async fn try_submit(
     if alone {
         sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
     }
-    let draft = draft(&mut tx, now, (asker, ask.kind, &ask.raw)).await?;
-    let by = permit(&mut tx, actor, &draft.answers).await?;
+    let (draft, by) = draft(&mut tx, now, (actor, asker), (ask.kind, &ask.raw)).await?;
     let subject = subject(&mut tx, now, &by, &draft).await?;
     let number = RequestNumber(
         sqlx::query_scalar!("update request_counter set last = last + 1 returning last").fetch_one(&mut *tx).await?,
@@ -384,12 +386,15 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    // Whoever asks and whom it is about decide nothing in it.
+    // Whoever asks and whom it is about decide nothing in it; whose mailbox or list others would change has a say.
     sqlx::query!(
-        "insert into request_role (request, person, role) values ($1, $2, 'party'), ($1, $3, 'party') on conflict do nothing",
+        "insert into request_role (request, person, role)
+         select $1, who, 'party' from unnest($2::uuid[]) who on conflict do nothing",
         id.0,
-        asker.0,
-        subject.0
+        &[Some(asker.0), draft.answers.subject_is_party().then_some(subject.0)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
     )
     .execute(&mut *conn)
     .await?;
@@ -404,7 +409,9 @@ pub(super) async fn parties(
     request: RequestId,
     answers: &Answers,
 ) -> Result<(), RequestError> {
-    let concerned: Vec<uuid::Uuid> = answers.others_concerned().into_iter().map(|person| person.0).collect();
+    let mut concerned = answers.others_concerned();
+    concerned.people.extend(answers.subject().filter(|_| answers.subject_is_party()));
+    let concerned = super::sight_mail::people_behind(conn, &concerned).await?;
     let decided = sqlx::query_scalar!(
         "select p.display_name from request_role r join person p on p.id = r.person
           where r.request = $1 and r.role = 'decider' and r.person = any ($2) order by 1 limit 1",

@@ -181,7 +181,13 @@ fn condition(when: &catalog::Condition) -> String {
 
 fn route(routes: &catalog::Routes, entitlement: &Entitlement) -> Stages {
     let about = About::Entitlement { risk: entitlement.risk, sox: entitlement.sox };
-    let input = RouteInput { kind: "access".to_owned(), about, asked_by_manager: false, privileged: false };
+    let input = RouteInput {
+        kind: "access".to_owned(),
+        about,
+        asked_by_manager: false,
+        asked_by_owner: false,
+        privileged: false,
+    };
     let stages = routes.stages(&input);
     if stages.is_empty() {
         return Stages(vec![Stage::new(

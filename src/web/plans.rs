@@ -112,7 +112,9 @@ impl Names {
             Some((_, Presence::Absent)) => Mark::Removed,
             None => Mark::Changed,
         };
-        let changes = difference.changes.iter().map(|change| ChangeView {
+        // What stays as it is was planned as a condition; it is no change.
+        let moves = difference.changes.iter().filter(|change| change.from != change.to);
+        let changes = moves.map(|change| ChangeView {
             attribute_words: words::attribute(&change.attribute).to_owned(),
             raw_name: change.attribute.clone(),
             from: self.text(&change.attribute, &change.from),

@@ -45,8 +45,9 @@ pub fn cmdlets(
     let correlation = Uuid::nil();
     let identity = if new { "<new>".to_owned() } else { identity };
     let alias = wanted(&difference.changes, "alias").and_then(Value::as_text);
-    let rest: Vec<Change> =
-        difference.changes.iter().filter(|change| !MADE.contains(&change.attribute.as_str())).cloned().collect();
+    // What stays as it is was approved as a condition; nothing is sent for it.
+    let moves: Vec<Change> = difference.changes.iter().filter(|change| change.from != change.to).cloned().collect();
+    let rest: Vec<Change> = moves.iter().filter(|change| !MADE.contains(&change.attribute.as_str())).cloned().collect();
     match (kind, key) {
         (Kind::Mailbox, _) if goes => mailbox::removal(&identity, difference, None),
         (Kind::Mailbox, _) if appears => {
@@ -61,7 +62,7 @@ pub fn cmdlets(
         (Kind::Mailbox, _) => {
             let stub = difference.change("type").and_then(|change| change.from.as_text());
             let stub = stub.is_some_and(|word| word.starts_with("remote"));
-            mailbox::changes(way, &identity, stub, &difference.changes)
+            mailbox::changes(way, &identity, stub, &moves)
         }
         (Kind::AutoReply, _) => settings::reply_changes(&identity, &difference.changes),
         (Kind::Booking, _) => settings::booking_changes(&identity, &difference.changes),

@@ -54,7 +54,7 @@ pub(super) async fn changes(
     if !cursor.rights.is_empty() {
         for _ in 0..PIECE {
             let Some(id) = cursor.rights.pop_front() else { break };
-            changed.extend(with_rights(calls, id).await?);
+            changed.extend(readable(with_rights(calls, id).await)?.flatten());
         }
     } else if since(cursor.swept_at).is_none_or(|ago| ago >= settings.sweep_every) {
         calls.ids().forget();
@@ -71,11 +71,24 @@ pub(super) async fn changes(
     Ok(Batch { changed, cursor, more, server, at })
 }
 
+/// One object that cannot be read (two of one name, a value of another sort) is left as it was last seen: the others follow.
+/// A server that does not answer stops the piece, which is asked for again.
+fn readable<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Fault::Refused { .. } | Fault::NeedsPerson { .. }) => {
+            tracing::warn!("an object of Exchange was left out of the look, for it cannot be read");
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Mailboxes and lists with their members; those changed since, or all.
 async fn objects(calls: &mut Calls<'_>, since: Option<DateTime<Utc>>) -> Result<Vec<Changed>, Fault> {
     let mut changed = Vec::new();
     for object in every(calls, mailboxes(calls.flavour()), since).await? {
-        let seen = mailbox::seen(calls, &object).await?;
+        let Some(seen) = readable(mailbox::seen(calls, &object).await)? else { continue };
         changed.extend(changed_object(Kind::Mailbox, seen));
     }
     for object in every(calls, LISTS, since).await? {
@@ -83,10 +96,13 @@ async fn objects(calls: &mut Calls<'_>, since: Option<DateTime<Utc>>) -> Result<
         if Properties(&object).flag("IsDirSynced").ok().flatten() == Some(true) {
             continue;
         }
-        let seen = list::seen(calls, &object).await?;
+        let Some(seen) = readable(list::seen(calls, &object).await)? else { continue };
         let dynamic = seen.state.get("type").as_text() == Some("dynamic");
         let members = match seen.id {
-            Some(id) if !dynamic => membership::members(calls, id).await?,
+            Some(id) if !dynamic => match readable(membership::members(calls, id).await)? {
+                Some(members) => members,
+                None => continue,
+            },
             _ => Vec::new(),
         };
         if let Some(mut one) = changed_object(Kind::List, seen) {

@@ -269,6 +269,7 @@ const LIST_CHANGE: &[Part] = &[
         title: "",
         questions: &[
             ask("list", "Which list?", "What you leave empty below stays as it is", By::List),
+            may("owner", "Who answers for it?", "Only where nobody is known to", By::Person),
             may("add", "Who joins?", SEVERAL, By::Recipients),
             may("remove", "Who leaves it?", SEVERAL, By::Recipients),
         ],
@@ -276,7 +277,7 @@ const LIST_CHANGE: &[Part] = &[
     Part {
         title: "Hand it over, name",
         questions: &[
-            may("owner", "Who answers for it from now on?", "They own it in Outlook as well", By::Person),
+            may("new_owner", "Who answers for it from now on?", "They own it in Outlook as well", By::Person),
             may("owners", "Who may change it in Outlook", "Everybody who may from then on. One a line", By::Recipients),
             may("name", "Name", "", By::Line),
             may("hidden", "Hidden from address lists", "", YES_NO),

@@ -171,6 +171,14 @@ async fn a_mailbox_on_hold_is_not_taken_away(options: PgPoolOptions, connect: Pg
     let number =
         stage.ask(stage.company.desk, RequestKind::MailboxChange, &[("mailbox", "elang"), ("remove", "yes")]).await;
     assert_eq!(stage.step(number, "mailbox").await.to("removal"), &Value::Null);
+    assert_eq!(stage.roles(number, 1).await, ["desk", "security"], "a mailbox that goes is looked at by security");
+    // Made into a shared one, it is a person's all the same: with `Remove-Mailbox` the account would go.
+    let emil = stage.account_id("elang").await;
+    let id = [("directoryId", emil.to_string().into())];
+    stage.sees_mailbox(emil, "shared", ("Emil Lang", "elang@example.com"), &id).await;
+    let remove = [("mailbox", "elang@example.com"), ("remove", "yes")];
+    let number = stage.ask(stage.company.lead, RequestKind::MailboxChange, &remove).await;
+    assert_eq!(stage.step(number, "mailbox").await.to("removal"), &Value::Null);
 }
 
 /// On hold after it was asked for and before it is done: what was approved was a mailbox without.

@@ -106,7 +106,7 @@ fn kinds() -> Vec<(&'static str, Pairs)> {
                 ("list", "Team (team@example.com)"),
                 ("add", "bvogt"),
                 ("remove", "elang"),
-                ("owner", "Ben Vogt (bvogt)"),
+                ("new_owner", "Ben Vogt (bvogt)"),
                 ("owners", "mkeller\r\nbvogt"),
                 ("name", "Team 2"),
                 ("hidden", "yes"),
@@ -141,7 +141,7 @@ fn kinds() -> Vec<(&'static str, Pairs)> {
 }
 
 /// Fields in which anything can be typed.
-const TYPED: [&str; 27] = [
+const TYPED: [&str; 28] = [
     "name",
     "address",
     "owner",
@@ -165,6 +165,7 @@ const TYPED: [&str; 27] = [
     "senders",
     "moderators",
     "owners",
+    "new_owner",
     "list",
     "add",
     "remove",
@@ -412,7 +413,7 @@ fn for_programs() -> Vec<(&'static str, Json)> {
         (
             "list_change",
             json!({
-                "list": "team@example.com", "owner": "bvogt", "add": ["bvogt", "mkeller"], "remove": ["elang"], "hidden": true,
+                "list": "team@example.com", "new_owner": "bvogt", "add": ["bvogt", "mkeller"], "remove": ["elang"], "hidden": true,
                 "internal_only": false,
             }),
         ),

@@ -27,7 +27,7 @@ async fn joiner(stage: &Stage, more: &[(&str, &str)]) -> RequestNumber {
 }
 
 /// The directory has the group that the licence comes with.
-async fn licence_group(stage: &Stage, group: Uuid) {
+pub async fn licence_group(stage: &Stage, group: Uuid) {
     let mut conn = stage.portal.owner.acquire().await.unwrap();
     let state = state(&[("name", "Licences E3".into()), ("dn", "CN=Licences E3,DC=corp".into())]);
     let system = SystemKey(SYSTEM.to_owned());

@@ -114,8 +114,15 @@ async fn everything_of_their_mail_is_planned_for_the_end_of_the_last_day(
 async fn it_is_carried_out_and_forwarding_ends_by_itself(options: PgPoolOptions, connect: PgConnectOptions) {
     let mail = mail(options, connect).await;
     let stage = &mail.stage;
+    // At once, nobody decides; so nobody gains.
     let asked = [LEAVES.as_slice(), &[("immediate", "true")]].concat();
-    let number = stage.ask(stage.company.lead, RequestKind::Leaver, &asked).await;
+    let errors = stage.wrong(stage.company.lead, RequestKind::Leaver, &asked).await;
+    let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(fields, ["delegate", "forward_to", "lists_to"]);
+    let asked = [LEAVES.as_slice(), &[("last_day", "2026-11-30")]].concat();
+    let number = stage.ask(stage.company.manager, RequestKind::Leaver, &asked).await;
+    stage.approve(number).await;
+    stage.set("update step set not_before = null, due_at = now() where name not like 'stop-forwarding-%'").await;
     stage
         .work(&format!(
             "select count(*) = 0 from step s join request r on r.id = s.request where r.number = {} and s.name not like 'stop-forwarding-%'
@@ -220,4 +227,47 @@ async fn an_immediate_leaver_waits_for_nobody(options: PgPoolOptions, connect: P
     assert_eq!(stage.exchange.object(mail.payroll).unwrap().get("owners"), &ids(&[mail.anna]));
     let team = stage.exchange.object(mail.team).unwrap();
     assert_eq!(team.get("owners"), &ids(&[mail.maria]), "the other owner keeps it");
+}
+
+/// Messages that went to a private address until now go there no longer, however the mailbox is kept.
+#[sqlx::test]
+async fn forwarding_of_their_own_ends(options: PgPoolOptions, connect: PgConnectOptions) {
+    let mail = mail(options, connect).await;
+    let stage = &mail.stage;
+    let outside = [("forwardToAddress", "anna@private.example".into()), ("directoryId", mail.anna.to_string().into())];
+    stage.sees_mailbox(mail.anna, "user", ("Anna Vogel", "avogel@example.com"), &outside).await;
+    let asked = [("person", "avogel"), ("immediate", "true"), ("mailbox", "keep")];
+    let number = stage.ask(stage.company.lead, RequestKind::Leaver, &asked).await;
+    let step = stage.step_on(number, "mailbox", mail.anna).await;
+    let change = step.difference.change("forwardToAddress").unwrap();
+    assert_eq!((&change.from, &change.to), (&Value::from("anna@private.example"), &Value::Null));
+    assert_eq!(step.difference.changes.len(), 1, "and nothing else: {step:?}");
+}
+
+/// Without its licence Online deletes a mailbox: it goes after the conversion, and stays with what is kept.
+#[sqlx::test]
+async fn the_licence_goes_last_or_stays(options: PgPoolOptions, connect: PgConnectOptions) {
+    let facts = tenure::catalog::SystemFacts {
+        licence_group: Some("Licences E3".to_owned()),
+        ..super::organisation(tenure::catalog::JoinerMailbox::Remote)
+    };
+    let stage = super::Stage::with(options, connect, Some(facts)).await;
+    let group = Uuid::now_v7();
+    super::joiner::licence_group(&stage, group).await;
+    let anna = stage.account_id("avogel").await;
+    sqlx::query("insert into membership (system, group_id, member_id) values ('ad:corp.example.com', $1, $2)")
+        .bind(group)
+        .bind(anna)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    let leaves = |mailbox: &'static str| [("person", "avogel"), ("last_day", "2026-11-30"), ("mailbox", mailbox)];
+    let kept = stage.ask(stage.company.manager, RequestKind::Leaver, &leaves("keep")).await;
+    assert!(!stage.names(kept).await.iter().any(|name| name.contains("licences")), "kept with its mailbox");
+    let mut conn = stage.portal.owner.acquire().await.unwrap();
+    let cancelled = sqlx::query("update request set settled_at = now(), state = 'cancelled' where number = $1");
+    cancelled.bind(kept.0).execute(&mut *conn).await.unwrap();
+    let converted = stage.ask(stage.company.manager, RequestKind::Leaver, &leaves("convert")).await;
+    let licence = stage.step(converted, "out-of-licences-e3-avogel").await;
+    assert!(licence.after.contains(&on("mailbox", anna)), "{:?}", licence.after);
 }

@@ -76,7 +76,7 @@ async fn two_hundred_join_a_moderated_list_and_leave_it_again(options: PgPoolOpt
         ("internal_only", "no"),
         ("hidden", "no"),
         ("name", "Finance, all"),
-        ("owner", "bvogt"),
+        ("new_owner", "bvogt"),
     ];
     let number = stage.carried_out(stage.company.desk, RequestKind::ListChange, &change).await;
     let changed = stage.step(number, "list").await;
@@ -171,14 +171,15 @@ async fn what_cannot_be_is_said_at_its_field(options: PgPoolOptions, connect: Pg
         (("remove", "bvogt"), ("remove", "Ben Vogt is not on it")),
         (("moderated", "yes"), ("moderators", "at least one person")),
         (("hidden", "perhaps"), ("hidden", "neither yes nor no")),
+        (("new_owner", "nobody"), ("new_owner", "Nobody is found")),
     ] {
         stage.refuses(desk, RequestKind::ListChange, &[change.as_slice(), &[more]].concat(), (field, says)).await;
     }
     stage.refuses(desk, RequestKind::ListChange, &change, ("list", "Nothing would change")).await;
     let mailbox = [("list", "avogel@example.com")];
     stage.refuses(desk, RequestKind::ListChange, &mailbox, ("list", "Anna Vogel is not a list")).await;
-    let nobody = [("list", "finance.team"), ("hidden", "yes")];
-    stage.refuses(desk, RequestKind::ListChange, &nobody, ("owner", "Name who answers for Finance Team")).await;
+    let nobody = [("list", "everybody"), ("hidden", "yes")];
+    stage.refuses(desk, RequestKind::ListChange, &nobody, ("owner", "Name who answers for Everybody")).await;
     let members = [("list", "everybody@example.com"), ("owner", "bvogt"), ("add", "avogel")];
     stage.refuses(desk, RequestKind::ListChange, &members, ("add", "its rule says who is on it")).await;
 }

@@ -355,8 +355,16 @@ impl Stage {
     /// Approves every item, stage by stage, by whoever may.
     pub async fn approve(&self, number: RequestNumber) {
         let company = &self.company;
-        let everybody =
-            [company.owner, company.desk, company.lead, company.manager, company.anna, company.security, company.admin];
+        let everybody = [
+            company.owner,
+            company.desk,
+            company.lead,
+            company.manager,
+            company.anna,
+            company.employee,
+            company.security,
+            company.admin,
+        ];
         for (item, _) in self.items(number).await {
             for _ in 0..3 {
                 for who in everybody {

@@ -3,7 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::plan::RequestKind;
 use tenure::requests::RequestError;
-use tenure::target::Value;
+use tenure::target::{Kind, State, Value};
 use uuid::Uuid;
 
 use super::{Stage, on};
@@ -259,6 +259,13 @@ async fn who_gains_by_a_list_or_a_forward_decides_nothing(options: PgPoolOptions
         .unwrap();
     let group = Uuid::now_v7();
     stage.sees_list(group, "Vault", &[], &[("type", "security".into())]).await;
+    stage.offers("list_membership", group, "", "Vault", company.manager).await;
+    // Emil opens it, and is on the list behind it.
+    let (pool, crew) = (Uuid::now_v7(), Uuid::now_v7());
+    let emil = stage.account_id("elang").await;
+    stage.sees_mailbox(pool, "shared", ("Pool", "pool@example.com"), &[]).await;
+    stage.sees_right(Kind::MailboxPermission, (pool, emil, "full_access"), &State::default()).await;
+    stage.sees_list(crew, "Crew", &[emil], &[]).await;
     for (kind, pairs, decides) in [
         (
             RequestKind::MailingList,
@@ -280,8 +287,10 @@ async fn who_gains_by_a_list_or_a_forward_decides_nothing(options: PgPoolOptions
             vec![("members", "elang"), ("name", "D"), ("address", "d1"), ("owner", "avogel")],
             true,
         ),
-        (RequestKind::ListChange, vec![("list", "vault"), ("add", "elang"), ("owner", "avogel")], false),
-        (RequestKind::MailboxChange, vec![("mailbox", "avogel"), ("forward_to", "elang")], false),
+        (RequestKind::ListChange, vec![("list", "vault"), ("add", "elang")], false),
+        (RequestKind::MailboxChange, vec![("mailbox", "mkeller"), ("forward_to", "elang")], false),
+        (RequestKind::MailboxChange, vec![("mailbox", "mkeller"), ("forward_to", "pool")], false),
+        (RequestKind::MailboxChange, vec![("mailbox", "mkeller"), ("forward_to", "crew")], false),
     ] {
         let number = stage.ask(company.manager, kind, &pairs).await;
         assert_eq!(stage.decides(company.employee, number, 1).await.is_some(), decides, "{pairs:?}");

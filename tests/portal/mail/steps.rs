@@ -324,7 +324,7 @@ async fn what_drifted_is_planned_and_decided_again(options: PgPoolOptions, conne
             &[("mailbox", "billing"), ("owner", "avogel"), ("name", "Invoices")],
         )
         .await;
-    let list = stage.ask(company.desk, RequestKind::ListChange, &[("list", "team"), ("owner", "bvogt")]).await;
+    let list = stage.ask(company.desk, RequestKind::ListChange, &[("list", "team"), ("new_owner", "bvogt")]).await;
     let right = stage
         .ask(
             company.desk,

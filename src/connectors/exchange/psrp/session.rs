@@ -171,8 +171,10 @@ impl Session {
             running.begun = true;
             let failure = match self.setting.ask(envelope).await {
                 Ok(Answer { body: Body::Fault(fault), .. }) => {
-                    // A fault means that this fragment was not taken, unless the server lost its patience after taking it.
-                    let outlook = if fault.meaning() == Meaning::TimedOut { outlook } else { Outlook::NotSent };
+                    // A fault means that this fragment was not taken, unless the server lost its patience after taking it, or
+                    // says something that we do not know.
+                    let taken = matches!(fault.meaning(), Meaning::TimedOut | Meaning::Other);
+                    let outlook = if taken { outlook } else { Outlook::NotSent };
                     ClientError::from_fault(&fault, outlook)
                 }
                 Ok(_) => continue,

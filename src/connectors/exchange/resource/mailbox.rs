@@ -122,6 +122,10 @@ pub async fn ensure(
         _ => None,
     });
     if let (Some((_, Presence::Absent)), Some(id)) = (step.presence, id) {
+        // Whatever was approved: what is on hold is not taken away.
+        if state.is_some_and(|state| state.get("litigationHold").as_bool() == Some(true)) {
+            return Err(Fault::Drifted { found: Box::new(state.cloned()) });
+        }
         for cmdlet in removal(&id.to_string(), step, state) {
             calls.write(cmdlet, &[Class::NotFound]).await?;
         }
