@@ -89,7 +89,9 @@ pub enum Operation {
     EndSession,
     MakeToken,
     Delegate,
+    SwitchAdoption,
     ImportPeople,
+    ChangePerson,
     ManageSignIns,
     GiveRole,
     ProposeErasure,
@@ -143,7 +145,9 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::EndSession,         [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     NO ]),
     (O::MakeToken,          [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     NO ]),
     (O::Delegate,           [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     NO,      NO,      NO ]),
+    (O::SwitchAdoption,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     ANY]),
     (O::ImportPeople,       [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     ANY]),
+    (O::ChangePerson,       [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
     (O::ManageSignIns,      [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
     (O::GiveRole,           [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
     (O::ProposeErasure,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
@@ -260,7 +264,7 @@ impl Operation {
             O::SeePersonFully => "You see accounts and access of yourself and of those who report to you.",
             O::ProposeErasure => "Erasing is proposed by an administrator, and never about oneself.",
             O::DecideErasure => "Erasing is approved by security or an administrator, and never about oneself.",
-            O::LinkAccount | O::GiveRole | O::ManageSignIns => "That is for an administrator, and never for oneself.",
+            O::LinkAccount | O::GiveRole | O::ManageSignIns | O::ChangePerson => "That is for an administrator, and never for oneself.",
             _ => "Your role does not allow that.",
         }
     }

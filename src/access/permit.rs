@@ -124,7 +124,11 @@ pub mod op {
         EndSession => EndSession;
         MakeToken => MakeToken;
         Delegate => Delegate;
+        /// Setting whether a rule of adoption links by itself.
+        SwitchAdoption => SwitchAdoption;
         ImportPeople => ImportPeople;
+        /// Writing a person and their employments by hand; [`Object::None`] for somebody new.
+        ChangePerson => ChangePerson;
         ManageSignIns => ManageSignIns;
         GiveRole => GiveRole;
         /// Proposing that somebody's values be erased; the object is that person.

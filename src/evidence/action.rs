@@ -44,6 +44,7 @@ pub const PERSON_CHANGED: &str = "person.changed";
 pub const ACCOUNT_LINKED: &str = "account.linked";
 pub const ACCOUNT_UNLINKED: &str = "account.unlinked";
 pub const ACCOUNT_CLASSIFIED: &str = "account.classified";
+pub const ADOPTION_CHANGED: &str = "adoption.changed";
 pub const SITE_CHANGED: &str = "site.changed";
 pub const SYSTEM_CHANGED: &str = "system.changed";
 pub const ENTITLEMENT_ADDED: &str = "entitlement.added";

@@ -4,6 +4,7 @@
 //! stands: a step that gives access settles into a grant, a grant's time runs out by itself, and when the last standing
 //! one has ended, the access is taken away by a request that cites what it follows from (`requests::expiry`).
 
+pub mod beyond;
 mod erase;
 
 pub use erase::erase;

@@ -8,6 +8,8 @@
 //! A person has one everyday account per system; a second one that looks administrative (`adm-…`, protected) is linked by
 //! number or address as `admin`. Two everyday candidates for one person are left to a person. Built-in accounts are set
 //! aside, service accounts known by their names (`svc-…`) as such. What somebody unlinked by hand stays so.
+//!
+//! Each rule links by itself, or is only tried ([`super::trial`]) and applied by somebody.
 
 use std::collections::HashMap;
 
@@ -64,16 +66,27 @@ pub enum Rule {
     EmployeeNumber,
     Mail,
     Name,
+    /// Only where none of those before finds anybody, and never by itself as Tenure comes ([`super::trial`]).
+    UserName,
     Request,
     Hand,
 }
 
 impl Rule {
+    /// Those that look at accounts, the most trusted first.
+    pub const TRIED: [Rule; 4] = [Rule::EmployeeNumber, Rule::Mail, Rule::Name, Rule::UserName];
+
+    /// The rule of that word, among those that are tried.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::TRIED.into_iter().find(|rule| rule.as_str() == word)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Rule::EmployeeNumber => "employee_number",
             Rule::Mail => "mail",
             Rule::Name => "name",
+            Rule::UserName => "user_name",
             Rule::Request => "request",
             Rule::Hand => "hand",
         }
@@ -110,7 +123,7 @@ pub fn look(account: &Candidate) -> Look {
 }
 
 /// Lower case, without accents, in letters and digits and single spaces.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     let plain = deunicode(text).to_lowercase();
     plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -232,7 +245,9 @@ pub async fn adopt(pool: &PgPool, system: &SystemKey, now: DateTime<Utc>) -> Res
             };
             linking::classify(&mut tx, now, &by, (system, account.id), kind).await?;
         }
-        for found in matches(&accounts, &people(&mut tx, system).await?) {
+        let automatic = super::trial::automatic(&mut tx).await?;
+        let found = super::trial::found(&accounts, &people(&mut tx, system).await?);
+        for found in found.into_iter().filter(|found| automatic.contains(&found.rule)) {
             let kind = if found.admin { linking::Kind::Admin } else { linking::Kind::Person };
             let link = Link { system, account: found.account, person: found.person, kind, rule: found.rule };
             if linking::link(&mut tx, now, &by, &link).await? {
@@ -245,7 +260,7 @@ pub async fn adopt(pool: &PgPool, system: &SystemKey, now: DateTime<Utc>) -> Res
     Ok(linked)
 }
 
-async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<Candidate>, sqlx::Error> {
+pub(super) async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<Candidate>, sqlx::Error> {
     // What a step of ours is making at this moment is linked by that step.
     let rows = sqlx::query!(
         r#"with making as (
@@ -275,7 +290,7 @@ async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<C
     Ok(candidate.collect())
 }
 
-async fn people(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<Somebody>, sqlx::Error> {
+pub(super) async fn people(conn: &mut PgConnection, system: &SystemKey) -> Result<Vec<Somebody>, sqlx::Error> {
     sqlx::query_as!(
         Somebody,
         r#"select p.id as "id: PersonId", p.employee_number, p.mail, p.display_name, p.given_name, p.family_name,

@@ -21,6 +21,7 @@ pub mod erase;
 pub mod linking;
 pub mod look;
 pub mod mail;
+pub mod trial;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};

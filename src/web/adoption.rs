@@ -1,5 +1,7 @@
 //! Accounts that match no person: listed, and linked by hand.
 
+use std::collections::HashMap;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,7 +14,7 @@ use super::requests::{ROWS, links};
 use super::view::adoption::{AdoptPage, AdoptionPage, Candidate, OrphanRow};
 use super::view::forms::{FormErrors, picked};
 use super::view::lists::Tab;
-use super::view::parts::{Badge, Crumb, Empty, Fact, Facts};
+use super::view::parts::{Badge, Crumb, Empty, Fact, Facts, Link as ViewLink};
 use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, Posted, Said, SignedIn};
@@ -22,6 +24,7 @@ use crate::ids::PersonId;
 use crate::mirror::adoption::Rule;
 use crate::mirror::linking::{self, Kind, Link};
 use crate::mirror::look::{self, Account};
+use crate::mirror::trial;
 use crate::plan::RequestKind;
 use crate::plan::field::Raw;
 use crate::requests::sight;
@@ -46,24 +49,34 @@ fn decided(account: &Account) -> Option<Badge> {
     }
 }
 
-/// `GET /adoption`
-pub async fn page(
-    State(state): State<AppState>,
-    me: SignedIn,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Response, Error> {
-    let fields = Fields(query);
-    let mut conn = state.pool.acquire().await?;
-    permit::<op::SeeAdoption>(&mut conn, &me.actor(), Object::None).await?;
-    let view = fields.text("view");
+/// What is in doubt, in all systems: the account, and why.
+async fn doubts(conn: &mut PgConnection) -> Result<HashMap<Uuid, &'static str>, Error> {
+    let mut doubts = HashMap::new();
+    for system in trial::systems(conn).await? {
+        doubts.extend(trial::trials(conn, &system).await?.doubts);
+    }
+    Ok(doubts)
+}
+
+/// A page of accounts by name, and the cursor of the next.
+async fn accounts(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    fields: &Fields,
+    doubts: &HashMap<Uuid, &'static str>,
+) -> Result<(Vec<Account>, Option<String>), Error> {
     let mut query = QueryBuilder::<Postgres>::new(
         "select a.system, a.native_id, a.user_name from account a where a.gone_at is null",
     );
-    query.push(match view {
+    query.push(match fields.text("view") {
         "linked" => " and a.person is not null",
-        "service" => " and a.person is null and a.kind not in ('unknown', 'person')",
+        "service" => " and a.person is null and a.kind = 'service'",
+        "nobody" => " and a.person is null and a.kind not in ('unknown', 'service')",
         _ => " and a.person is null and a.kind = 'unknown'",
     });
+    if fields.text("view") == "doubt" {
+        query.push(" and a.native_id = any(").push_bind(doubts.keys().copied().collect::<Vec<_>>()).push(")");
+    }
     let like = fields.text("q").to_lowercase().replace(['%', '_', '\\', '\0'], "");
     if !like.is_empty() {
         query.push(" and (lower(a.user_name) like ").push_bind(format!("%{like}%"));
@@ -77,40 +90,69 @@ pub async fn page(
     let more = i64::try_from(found.len()).unwrap_or(0) > ROWS;
     found.truncate(usize::try_from(ROWS).unwrap_or(50));
     let next = found.last().filter(|_| more).map(|(_, id, name)| cursor::seal(&me.live, &(name, id)));
-    let mut rows = Vec::new();
+    let mut accounts = Vec::new();
     for (system, id, _) in &found {
-        if let Some(account) = look::account(&mut conn, system, *id).await? {
-            rows.push(row(&mut conn, &me, &account).await?);
-        }
+        accounts.extend(look::account(conn, system, *id).await?);
     }
-    let counts = sqlx::query!(
-        r#"select count(*) as "all!", count(*) filter (where person is not null) as "linked!",
-                  count(*) filter (where person is null and kind = 'unknown') as "open!" from account where gone_at is null"#
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let tab = |key: &str, label: &str, count: Option<i64>| {
+    Ok((accounts, next))
+}
+
+/// `GET /adoption`
+pub async fn page(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SeeAdoption>(&mut conn, &me.actor(), Object::None).await?;
+    let view = fields.text("view");
+    let doubts = doubts(&mut conn).await?;
+    let (accounts, next) = accounts(&mut conn, &me, &fields, &doubts).await?;
+    let mut rows = Vec::new();
+    for account in &accounts {
+        rows.push(row(&mut conn, &me, account, doubts.get(&account.id)).await?);
+    }
+    let counts = trial::coverage(&mut conn).await?;
+    let doubtful = i64::try_from(doubts.len()).unwrap_or(0);
+    let tab = |key: &str, label: &str, count: i64| {
         let href = if key.is_empty() { "/adoption".to_owned() } else { format!("/adoption?view={key}") };
-        Tab::new(label, count.and_then(|count| u64::try_from(count).ok()), href, view == key)
+        Tab::new(label, u64::try_from(count).ok(), href, view == key)
     };
+    let decided = counts.all - counts.open;
     let page = AdoptionPage {
-        summary: format!("{} of {} accounts are linked; {} to look at", counts.linked, counts.all, counts.open),
+        summary: format!("{decided} of {} accounts are decided about; {} to look at", counts.all, counts.open),
+        percent: u8::try_from(decided * 100 / counts.all.max(1)).unwrap_or(100),
         tabs: vec![
-            tab("", "To look at", Some(counts.open)),
-            tab("linked", "Linked", Some(counts.linked)),
-            tab("service", "Service and others", None),
+            tab("", "To look at", counts.open),
+            tab("doubt", "Of these in doubt", doubtful),
+            tab("linked", "Linked", counts.linked),
+            tab("service", "Service", counts.service),
+            tab("nobody", "Nobody’s", counts.nobodys),
+        ],
+        places: vec![
+            ViewLink::new("Try the rules", "/adoption/rules"),
+            ViewLink::new("Held beyond the rules", "/adoption/beyond"),
         ],
         query: fields.text("q").to_owned(),
         view: view.to_owned(),
         rows,
         pager: links("/adoption", &fields, next),
-        empty: Empty::new("Nothing to look at", "Every account is linked to a person, or known to be nobody’s."),
+        empty: match view {
+            "" => Empty::new("Nothing to look at", "Every account is linked to a person, or known to be nobody’s."),
+            _ => Empty::new("None", "No account stands so."),
+        },
         shell: me.shell(&state, &mut conn, "Adoption", Nav::Adoption).await?,
     };
     viewer::page(&page)
 }
 
-async fn row(conn: &mut PgConnection, me: &SignedIn, account: &Account) -> Result<OrphanRow, Error> {
+async fn row(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    account: &Account,
+    doubt: Option<&&'static str>,
+) -> Result<OrphanRow, Error> {
     let guess = match account.person {
         Some(person) => lookup::person(conn, person).await?.map(|line| line.name),
         None => look::suggestions(conn, account).await?.into_iter().next().map(|(_, name)| format!("{name}, by name")),
@@ -124,6 +166,7 @@ async fn row(conn: &mut PgConnection, me: &SignedIn, account: &Account) -> Resul
         state: state_of(account),
         last_sign_in: account.last_sign_in_at.map(|at| me.when(at)),
         guess: guess.unwrap_or_default(),
+        doubt: doubt.map_or("", |why| why).to_owned(),
         decided: decided(account),
     })
 }

@@ -6,6 +6,7 @@
 //! page of it (or problem details under `/api`). The table of all routes stands here.
 
 mod adoption;
+mod adoption_rules;
 mod api;
 mod approvals;
 mod assets;
@@ -205,6 +206,10 @@ fn looking() -> Router<AppState> {
         .route("/history/{record}/proof", get(record::proof))
         .route("/history/{record}/disclosures", get(record::disclosures))
         .route("/adoption", get(adoption::page))
+        .route("/adoption/rules", get(adoption_rules::page))
+        .route("/adoption/rules/{rule}", post(adoption_rules::link))
+        .route("/adoption/rules/{rule}/switch", post(adoption_rules::switch))
+        .route("/adoption/beyond", get(adoption_rules::beyond))
         .route("/adoption/{account}", get(adoption::account).post(adoption::link))
         .route("/outbox", get(operations::outbox))
         .route("/outbox/{id}", get(operations::mail))

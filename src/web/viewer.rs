@@ -51,13 +51,15 @@ pub enum Said {
     RoleTaken,
     PersonMade,
     PersonChanged,
+    Adopted,
+    Switched,
 }
 
 /// The cookie of [`Said`].
 pub const SAID: &str = "said";
 
 impl Said {
-    const ALL: [(Self, &'static str, &'static str); 18] = [
+    const ALL: [(Self, &'static str, &'static str); 20] = [
         (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
         (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
         (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
@@ -79,6 +81,8 @@ impl Said {
         (Self::RoleGiven, "role_given", "Given. They sign in again and see what the role sees."),
         (Self::RoleTaken, "role_taken", "Taken away. Their sessions have ended."),
         (Self::PersonMade, "person_made", "Here they are. Their account is asked for by a request."),
+        (Self::Adopted, "adopted", "Linked, each with its record. What the accounts hold becomes “before Tenure” within a minute."),
+        (Self::Switched, "switched", "Changed, and in the evidence. The worker looks at all accounts once more."),
         (Self::PersonChanged, "person_changed", "Changed, and in the evidence."),
     ];
 

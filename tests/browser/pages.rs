@@ -53,6 +53,8 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("admin", "/", "home-admin"),
     ("admin", "/people/import", "import"),
     ("admin", "/adoption", "adoption"),
+    ("admin", "/adoption/rules", "adoption-rules"),
+    ("admin", "/adoption/beyond", "adoption-beyond"),
     ("admin", "/settings/routes", "routes"),
     ("admin", "/settings/naming", "naming"),
     ("admin", "/settings/birthright", "birthright"),

@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod adoption;
 mod api;
 mod auditing;
 mod changes;

@@ -37,6 +37,8 @@ const MUTATING: &[&str] = &[
     "/people/import/{id}",
     "/people/import/{id}/columns",
     "/people/import/{id}/discard",
+    "/adoption/rules/{rule}",
+    "/adoption/rules/{rule}/switch",
 ];
 /// Those in front of the session.
 const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];

@@ -51,6 +51,14 @@ pub fn text(bytes: &[u8]) -> Result<&str, RowError> {
     Ok(text.trim_start_matches('\u{FEFF}'))
 }
 
+/// The line that a row stands on, behind the empty ones that are passed over.
+fn line_of(text: &str, position: &csv::Position) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(from..).unwrap_or_default();
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).filter(|byte| **byte == b'\n').count();
+    position.line() + empty as u64
+}
+
 /// Reads a file's text into cells.
 ///
 /// # Errors
@@ -71,11 +79,11 @@ pub fn table(text: &str) -> Result<Table, RowError> {
     for row in rows.records() {
         match row {
             Ok(row) => {
-                let at = row.position().map_or(0, csv::Position::line);
+                let at = row.position().map_or(0, |position| line_of(text, position));
                 table.rows.push((at, row.iter().map(str::to_owned).collect()));
             }
             Err(error) => {
-                let at = error.position().map_or(0, csv::Position::line);
+                let at = error.position().map_or(0, |position| line_of(text, position));
                 let message = "this line has another number of cells than the header".to_owned();
                 table.odd.push(RowError::file(at, message));
             }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::forms::{AreaField, Choice, FormErrors, PickerField, PickerOption, RadioField};
 use super::lists::Tab;
-use super::parts::{Badge, Crumb, Empty, Facts, Pager, When};
+use super::parts::{Badge, Crumb, Empty, Facts, Link, Meter, Pager, Person, Tone, When};
 use super::shell::Shell;
 
 /// An account without a person.
@@ -26,6 +26,8 @@ pub struct OrphanRow {
     pub last_sign_in: Option<When>,
     /// The best guess: "Peter Wolf, by mail"; empty for none.
     pub guess: String,
+    /// What keeps the rules from linking it, though they find somebody; empty for nothing.
+    pub doubt: String,
     /// What was decided: linked, service account, nobody's; none while open.
     pub decided: Option<Badge>,
 }
@@ -36,8 +38,12 @@ pub struct OrphanRow {
 pub struct AdoptionPage {
     /// Surroundings.
     pub shell: Shell,
-    /// "57 of 63 accounts are linked; 6 need a look".
+    /// "57 of 63 accounts are decided about; 6 to look at".
     pub summary: String,
+    /// How many of a hundred are decided about.
+    pub percent: u8,
+    /// The rules, the report.
+    pub places: Vec<Link>,
     /// To do, linked, service accounts.
     pub tabs: Vec<Tab>,
     /// Text filter, submitted as `q`.
@@ -49,6 +55,88 @@ pub struct AdoptionPage {
     /// Neighbouring pages.
     pub pager: Pager,
     /// What to say when there are none.
+    pub empty: Empty,
+}
+
+impl AdoptionPage {
+    fn meter(&self) -> Meter {
+        Meter { percent: self.percent, tone: if self.percent == 100 { Tone::Ok } else { Tone::Quiet } }
+    }
+}
+
+/// An account that a rule would link.
+#[derive(Clone, Debug)]
+pub struct LinkRow {
+    /// "pwolf".
+    pub account: String,
+    pub href: String,
+    pub display_name: String,
+    pub person: Person,
+    /// "as their second account"; may be empty.
+    pub note: String,
+}
+
+/// What one rule would do in one system.
+#[derive(Clone, Debug)]
+pub struct RuleCard {
+    /// For ids: "mail-1".
+    pub id: String,
+    /// "Mail address".
+    pub title: String,
+    pub explanation: String,
+    /// `employee_number`, `mail`, `name`, `user_name`.
+    pub word: &'static str,
+    /// The system's key.
+    pub system: String,
+    /// "Active Directory".
+    pub system_words: String,
+    pub automatic: bool,
+    pub count: String,
+    /// The first of them.
+    pub links: Vec<LinkRow>,
+    /// "and 12 more"; may be empty.
+    pub more: String,
+    pub digest: String,
+    /// "Link 12 accounts"; empty where there is nothing to link, or the viewer may not.
+    pub button: String,
+}
+
+/// `GET /adoption/rules`. Posts `system` and `digest` to `/adoption/rules/{rule}`, `automatic` to `…/switch`.
+#[derive(Template)]
+#[template(path = "adoption/rules.html")]
+pub struct RulesPage {
+    pub shell: Shell,
+    pub crumbs: Vec<Crumb>,
+    pub errors: FormErrors,
+    pub cards: Vec<RuleCard>,
+    /// The viewer may have a rule link by itself, or no longer.
+    pub may_switch: bool,
+}
+
+/// A membership that nothing explains.
+#[derive(Clone, Debug)]
+pub struct BeyondRow {
+    pub person: Person,
+    /// "pwolf".
+    pub account: String,
+    pub group: String,
+    /// The group's page in the catalogue.
+    pub href: Option<String>,
+    pub sox: bool,
+    /// "In the catalogue, held before Tenure".
+    pub standing: String,
+}
+
+/// `GET /adoption/beyond`.
+#[derive(Template)]
+#[template(path = "adoption/beyond.html")]
+pub struct BeyondPage {
+    pub shell: Shell,
+    pub crumbs: Vec<Crumb>,
+    pub summary: String,
+    pub query: String,
+    pub rows: Vec<BeyondRow>,
+    pub pager: Pager,
     pub empty: Empty,
 }
 

@@ -45,6 +45,8 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("POST /adoption/{account} (person)", "account.linked", "account:"),
     ("POST /adoption/{account} (service)", "account.classified", "account:"),
     ("POST /adoption/{account} (nobody)", "account.classified", "account:"),
+    ("POST /adoption/rules/{rule}", "account.linked", "account:"),
+    ("POST /adoption/rules/{rule}/switch", "adoption.changed", "setting:"),
     ("POST /people/import/{id}", "person.imported", "person:"),
     ("POST /people/{id}/erasure", "erasure.proposed", "erasure:"),
     ("POST /erasures/{id} (approve)", "erasure.approved", "erasure:"),
@@ -149,6 +151,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     work::a_leaver_who_drifts(&mut walk).await;
     work::joiners(&mut walk).await;
     own::adoption(&mut walk).await;
+    people::rules_of_adoption(&mut walk).await;
     own::erasures(&mut walk).await;
     own::bundle(&mut walk).await;
     own::forgotten(&mut walk).await;

@@ -1,6 +1,10 @@
 //! People changed in the browser by administrators.
 
+use scraper::Selector;
+use uuid::Uuid;
+
 use super::walk::Walk;
+use crate::support::company::SYSTEM;
 
 const FILE: &str = "Number,First name,Last name,Contract,Department,Job title,Location,Start date
 I-2,Ines,Imp,employee,Finance,Clerk,Kiel,2020-01-01
@@ -29,4 +33,28 @@ pub async fn file(walk: &mut Walk) {
         let digest = admin.get(&page).await.value("digest").unwrap();
         walk.did("POST /people/import/{id}", admin.post(&page, &[("digest", &digest)])).await;
     }
+}
+
+pub async fn rules_of_adoption(walk: &mut Walk) {
+    let admin = walk.portal.browser_of(walk.company.admin).await;
+    sqlx::query(
+        "insert into account (system, native_id, user_name, display_name, dn, enabled, attributes)
+         values ($1, $2, 'ximp', 'Room 7', 'CN=x,DC=corp', true, '{}')",
+    )
+    .bind(SYSTEM)
+    .bind(Uuid::now_v7())
+    .execute(&walk.portal.owner)
+    .await
+    .unwrap();
+    let switch = walk.did(
+        "POST /adoption/rules/{rule}/switch",
+        admin.post("/adoption/rules/mail/switch", &[("automatic", "no")]),
+    );
+    switch.await;
+    walk.set("update person set given_name = 'Xaver' where employee_number = 'I-2'").await;
+    let page = admin.get("/adoption/rules").await.html();
+    let digest = Selector::parse("form[action='/adoption/rules/user_name'] input[name=digest]").unwrap();
+    let digest = page.select(&digest).next().unwrap().value().attr("value").unwrap().to_owned();
+    let fields = [("system", SYSTEM), ("digest", digest.as_str())];
+    walk.did("POST /adoption/rules/{rule}", admin.post("/adoption/rules/user_name", &fields)).await;
 }

@@ -138,11 +138,14 @@ fn adoption() -> Vec<Sample> {
         state: states::account(state),
         last_sign_in: (state == "enabled").then(|| day(2026, 11, 20)),
         guess: text(guess),
+        doubt: if state == "locked" { text("several people could be meant") } else { String::new() },
         decided: guess.is_empty().then(|| Badge::info("service account")),
     };
     let list = |rows| AdoptionPage {
         shell: admin().page("Adoption", Nav::Adoption),
-        summary: text("57 of 63 accounts are linked; 6 need a look"),
+        summary: text("57 of 63 accounts are decided about; 6 to look at"),
+        percent: 90,
+        places: vec![Link::new("Try the rules", "/adoption/rules"), Link::new("Held beyond the rules", "/adoption/beyond")],
         tabs: tabs(),
         query: String::new(),
         view: text("open"),
