@@ -264,7 +264,9 @@ impl Operation {
             O::SeePersonFully => "You see accounts and access of yourself and of those who report to you.",
             O::ProposeErasure => "Erasing is proposed by an administrator, and never about oneself.",
             O::DecideErasure => "Erasing is approved by security or an administrator, and never about oneself.",
-            O::LinkAccount | O::GiveRole | O::ManageSignIns | O::ChangePerson => "That is for an administrator, and never for oneself.",
+            O::LinkAccount | O::GiveRole | O::ManageSignIns | O::ChangePerson => {
+                "That is for an administrator, and never for oneself."
+            }
             _ => "Your role does not allow that.",
         }
     }

@@ -100,9 +100,7 @@ fn set(text: &Option<String>) -> Option<String> {
 
 /// Whether number or address say that it is somebody else's.
 fn contradicts(account: &Candidate, person: &Somebody) -> bool {
-    let differ = |mine: &Option<String>, theirs: &Option<String>| {
-        matches!((set(mine), set(theirs)), (Some(mine), Some(theirs)) if mine != theirs)
-    };
+    let differ = |mine: &Option<String>, theirs: &Option<String>| matches!((set(mine), set(theirs)), (Some(mine), Some(theirs)) if mine != theirs);
     differ(&account.employee_number, &person.employee_number) || differ(&account.mail, &person.mail)
 }
 
@@ -173,8 +171,7 @@ pub async fn trials(conn: &mut PgConnection, system: &SystemKey) -> Result<Trial
                 admin: link.admin,
             })
         };
-        let mut found: Vec<Proposal> =
-            links.iter().filter(|link| link.rule == rule).filter_map(proposal).collect();
+        let mut found: Vec<Proposal> = links.iter().filter(|link| link.rule == rule).filter_map(proposal).collect();
         found.sort_by(|a, b| (&a.user_name, a.account).cmp(&(&b.user_name, b.account)));
         let digest = digest(system, rule, &found);
         Trial { rule, automatic: by_itself.contains(&rule), links: found, digest }
@@ -328,18 +325,33 @@ mod tests {
     #[test]
     fn user_names_speak_where_nothing_else_does() {
         let people = [person(1, "Jürgen", "Groß"), person(2, "Bo", "Li")];
-        assert_eq!(by_name(&[account(11, "j.gross", "Desk 4"), account(12, "bo-li", "?")], &people), [(11, 1), (12, 2)]);
+        assert_eq!(
+            by_name(&[account(11, "j.gross", "Desk 4"), account(12, "bo-li", "?")], &people),
+            [(11, 1), (12, 2)]
+        );
         let other = Candidate { employee_number: Some("E9".into()), ..account(11, "jgross", "Desk 4") };
         assert_eq!(by_name(&[other], &people), [], "another number");
-        assert_eq!(by_name(&[account(11, "jgross", "a"), account(12, "juergen.gross", "b"), account(13, "grossj", "c")], &people), [], "several");
+        assert_eq!(
+            by_name(
+                &[account(11, "jgross", "a"), account(12, "juergen.gross", "b"), account(13, "grossj", "c")],
+                &people
+            ),
+            [],
+            "several"
+        );
         let served = Somebody { has_account: true, ..person(1, "Jürgen", "Groß") };
         assert_eq!(by_name(&[account(11, "jgross", "x")], &[served]), []);
-        assert_eq!(by_name(&[account(11, "jli", "x")], &[person(1, "Jo", "Li"), person(2, "Jan", "Li")]), [], "two people");
+        assert_eq!(
+            by_name(&[account(11, "jli", "x")], &[person(1, "Jo", "Li"), person(2, "Jan", "Li")]),
+            [],
+            "two people"
+        );
     }
 
     #[test]
     fn doubts_say_why() {
-        let people = [person(1, "Jo", "Ng"), person(2, "Jo", "Ng"), Somebody { has_account: true, ..person(3, "Bo", "Li") }];
+        let people =
+            [person(1, "Jo", "Ng"), person(2, "Jo", "Ng"), Somebody { has_account: true, ..person(3, "Bo", "Li") }];
         let accounts = [account(11, "x", "Jo Ng"), account(12, "y", "Bo Li"), account(13, "z", "Nobody Known")];
         let links = found(&accounts, &people);
         let doubts = doubts(&accounts, &people, &links);

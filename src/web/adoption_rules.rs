@@ -26,10 +26,13 @@ fn title(rule: Rule) -> (&'static str, &'static str) {
     match rule {
         Rule::EmployeeNumber => ("Employee number", "The account carries the person’s employee number."),
         Rule::Mail => ("Mail address", "The mail address is the person’s, and no employee number says otherwise."),
-        Rule::Name => ("Name", "The name is the person’s and nobody else’s, and neither number nor address says otherwise."),
-        Rule::UserName => {
-            ("User name", "The user name is made of the person’s name, as in “pwolf” or “peter.wolf”; for whom nothing else is found.")
+        Rule::Name => {
+            ("Name", "The name is the person’s and nobody else’s, and neither number nor address says otherwise.")
         }
+        Rule::UserName => (
+            "User name",
+            "The user name is made of the person’s name, as in “pwolf” or “peter.wolf”; for whom nothing else is found.",
+        ),
         Rule::Request | Rule::Hand => ("", ""),
     }
 }

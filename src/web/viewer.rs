@@ -81,7 +81,11 @@ impl Said {
         (Self::RoleGiven, "role_given", "Given. They sign in again and see what the role sees."),
         (Self::RoleTaken, "role_taken", "Taken away. Their sessions have ended."),
         (Self::PersonMade, "person_made", "Here they are. Their account is asked for by a request."),
-        (Self::Adopted, "adopted", "Linked, each with its record. What the accounts hold becomes “before Tenure” within a minute."),
+        (
+            Self::Adopted,
+            "adopted",
+            "Linked, each with its record. What the accounts hold becomes “before Tenure” within a minute.",
+        ),
         (Self::Switched, "switched", "Changed, and in the evidence. The worker looks at all accounts once more."),
         (Self::PersonChanged, "person_changed", "Changed, and in the evidence."),
     ];

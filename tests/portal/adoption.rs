@@ -64,11 +64,12 @@ async fn a_rule_is_tried_and_links_exactly_what_was_seen(options: PgPoolOptions,
     assert_eq!(done.location(), "/adoption", "{}", done.text);
     assert_eq!(of(db, ben).await, (Some(company.ben.0), Some("user_name".to_owned())));
     assert!(of(db, emil).await.0.is_none() && of(db, service).await.0.is_none());
-    let records: i64 = sqlx::query_scalar("select count(*) from evidence_record where action = 'account.linked' and actor = $1")
-        .bind(company.admin)
-        .fetch_one(db)
-        .await
-        .unwrap();
+    let records: i64 =
+        sqlx::query_scalar("select count(*) from evidence_record where action = 'account.linked' and actor = $1")
+            .bind(company.admin)
+            .fetch_one(db)
+            .await
+            .unwrap();
     assert_eq!(records, 1);
     let list = admin.get("/adoption?view=doubt").await;
     assert!(list.text.contains("in doubt: they have an account already"), "{}", list.text);
@@ -81,7 +82,11 @@ async fn a_rule_that_is_only_tried_links_nothing_by_itself(options: PgPoolOption
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
     let db = &portal.owner;
-    sqlx::query("update person set mail = 'ben@example.com' where id = $1").bind(company.ben).execute(db).await.unwrap();
+    sqlx::query("update person set mail = 'ben@example.com' where id = $1")
+        .bind(company.ben)
+        .execute(db)
+        .await
+        .unwrap();
     let ben = account(db, "x4", "Room 4", Some("ben@example.com")).await;
     sqlx::query("insert into mirror_cursor (system) values ($1)").bind(SYSTEM).execute(db).await.unwrap();
     let admin = portal.browser_of(company.admin).await;
@@ -92,7 +97,8 @@ async fn a_rule_that_is_only_tried_links_nothing_by_itself(options: PgPoolOption
     let answer = admin.post("/adoption/rules/mail/switch", &[("automatic", "no")]).await;
     assert_eq!(answer.location(), "/adoption/rules");
     let system = SystemKey(SYSTEM.to_owned());
-    let adopt = async || tenure::mirror::adoption::adopt(&portal.pool, &system, portal.clock.now()).await.unwrap().len();
+    let adopt =
+        async || tenure::mirror::adoption::adopt(&portal.pool, &system, portal.clock.now()).await.unwrap().len();
     assert_eq!(adopt().await, 0);
     assert_eq!(of(db, ben).await.0, None);
     admin.post("/adoption/rules/mail/switch", &[("automatic", "yes")]).await;
@@ -120,7 +126,11 @@ async fn nobody_links_their_own_account_in_bulk(options: PgPoolOptions, connect:
     let ben = account(db, "benvogt", "Room 4", None).await;
     let admin = portal.browser_of(company.admin).await;
     let page = admin.get("/adoption/rules").await;
-    assert!(page.text.contains("yours: somebody else links it") && page.text.contains("Link 1 account"), "{}", page.text);
+    assert!(
+        page.text.contains("yours: somebody else links it") && page.text.contains("Link 1 account"),
+        "{}",
+        page.text
+    );
     let seen = digest(&page, "user_name").unwrap();
     admin.post("/adoption/rules/user_name", &[("system", SYSTEM), ("digest", &seen)]).await;
     assert!(of(db, own).await.0.is_none() && of(db, ben).await.0.is_some());
@@ -133,17 +143,28 @@ async fn what_neither_rule_nor_request_explains_is_listed(options: PgPoolOptions
     let db = &portal.owner;
     let (_, anna) = rules(&portal, &company).await;
     for (name, sql) in [
-        ("All Hamburg", "insert into directory_group (system, native_id, name, dn, attributes) select system, native_id, name, 'CN=a', '{}' from entitlement where name = $1"),
-        ("Ledger", "insert into directory_group (system, native_id, name, dn, attributes) select system, native_id, name || left($1, 0), 'CN=b', '{}' from entitlement where name <> 'All Hamburg'"),
-        ("Old share", "insert into directory_group (system, native_id, name, dn, attributes) select system, gen_random_uuid(), $1, 'CN=c', '{}' from entitlement where name = 'All Hamburg'"),
+        (
+            "All Hamburg",
+            "insert into directory_group (system, native_id, name, dn, attributes) select system, native_id, name, 'CN=a', '{}' from entitlement where name = $1",
+        ),
+        (
+            "Ledger",
+            "insert into directory_group (system, native_id, name, dn, attributes) select system, native_id, name || left($1, 0), 'CN=b', '{}' from entitlement where name <> 'All Hamburg'",
+        ),
+        (
+            "Old share",
+            "insert into directory_group (system, native_id, name, dn, attributes) select system, gen_random_uuid(), $1, 'CN=c', '{}' from entitlement where name = 'All Hamburg'",
+        ),
     ] {
         sqlx::query(sql).bind(name).execute(db).await.unwrap();
     }
-    sqlx::query("insert into membership (system, group_id, member_id) select system, native_id, $1 from directory_group")
-        .bind(anna)
-        .execute(db)
-        .await
-        .unwrap();
+    sqlx::query(
+        "insert into membership (system, group_id, member_id) select system, native_id, $1 from directory_group",
+    )
+    .bind(anna)
+    .execute(db)
+    .await
+    .unwrap();
     let admin = portal.browser_of(company.admin).await;
     let page = admin.get("/adoption/beyond").await;
     let rows = page.find_all("tbody tr");

@@ -46,10 +46,8 @@ pub async fn rules_of_adoption(walk: &mut Walk) {
     .execute(&walk.portal.owner)
     .await
     .unwrap();
-    let switch = walk.did(
-        "POST /adoption/rules/{rule}/switch",
-        admin.post("/adoption/rules/mail/switch", &[("automatic", "no")]),
-    );
+    let switch = walk
+        .did("POST /adoption/rules/{rule}/switch", admin.post("/adoption/rules/mail/switch", &[("automatic", "no")]));
     switch.await;
     walk.set("update person set given_name = 'Xaver' where employee_number = 'I-2'").await;
     let page = admin.get("/adoption/rules").await.html();

@@ -145,7 +145,10 @@ fn adoption() -> Vec<Sample> {
         shell: admin().page("Adoption", Nav::Adoption),
         summary: text("57 of 63 accounts are decided about; 6 to look at"),
         percent: 90,
-        places: vec![Link::new("Try the rules", "/adoption/rules"), Link::new("Held beyond the rules", "/adoption/beyond")],
+        places: vec![
+            Link::new("Try the rules", "/adoption/rules"),
+            Link::new("Held beyond the rules", "/adoption/beyond"),
+        ],
         tabs: tabs(),
         query: String::new(),
         view: text("open"),
