@@ -62,6 +62,31 @@ pub async fn effective(conn: &mut PgConnection, person: PersonId) -> Result<Vec<
     Ok(roles)
 }
 
+/// A role that somebody holds.
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub role: Role,
+    pub since: DateTime<Utc>,
+    /// None: the command line did.
+    pub by: Option<String>,
+}
+
+/// The roles that were given to a person.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn given(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Given>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select h.role, h.since, g.display_name as "by?" from role_holding h left join person g on g.id = h.given_by
+            where h.person = $1 order by h.role"#,
+        person.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let given = rows.into_iter().filter_map(|row| Some(Given { role: Role::parse(&row.role)?, since: row.since, by: row.by }));
+    Ok(given.collect())
+}
+
 /// Persons who hold a given role, by name.
 ///
 /// # Errors

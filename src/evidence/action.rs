@@ -39,6 +39,7 @@ pub const ROLE_TAKEN: &str = "role.taken";
 pub const SIGN_IN_CREATED: &str = "sign_in.created";
 pub const SIGN_IN_DISABLED: &str = "sign_in.disabled";
 pub const PERSON_IMPORTED: &str = "person.imported";
+pub const PERSON_MADE: &str = "person.made";
 pub const PERSON_EXPECTED: &str = "person.expected";
 pub const PERSON_CHANGED: &str = "person.changed";
 pub const ACCOUNT_LINKED: &str = "account.linked";

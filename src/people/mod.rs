@@ -4,6 +4,7 @@
 //! first and last day. Who comes back, or turns from contractor to employee, is the same person with another employment.
 //! Dates are local to the site; instants are derived from them. Nobody is ever deleted, only erased.
 
+mod by_hand;
 mod erase;
 pub mod import;
 mod org;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use by_hand::{Typed, Written, begin_employment, change, check, employments, make, written};
 pub use erase::erase;
 pub use import::{Imported, RowError, import};
 pub use org::{Branch, Reports, manager_of, org, reports_to, team};

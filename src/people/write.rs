@@ -173,8 +173,6 @@ pub(super) async fn insert(
     (state, source): (&str, &str),
 ) -> Result<PersonId, PeopleError> {
     let id = PersonId::new();
-    let site = site_id(conn, &new.site).await?;
-    let department = department(conn, &new.department).await?;
     sqlx::query!(
         "insert into person (id, employee_number, given_name, family_name, display_name, mail, state, source, folded)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -191,6 +189,19 @@ pub(super) async fn insert(
     .execute(&mut *conn)
     .await
     .map_err(field_error)?;
+    employment(conn, id, new, source).await?;
+    Ok(id)
+}
+
+/// One more employment; no record.
+pub(super) async fn employment(
+    conn: &mut PgConnection,
+    id: PersonId,
+    new: &NewPerson,
+    source: &str,
+) -> Result<(), PeopleError> {
+    let site = site_id(conn, &new.site).await?;
+    let department = department(conn, &new.department).await?;
     sqlx::query!(
         "insert into employment (id, person, type, site, department, title, manager, first_day, last_day, source)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -208,7 +219,7 @@ pub(super) async fn insert(
     .execute(conn)
     .await
     .map_err(field_error)?;
-    Ok(id)
+    Ok(())
 }
 
 /// Brings a person and their latest employment up to date; no record.
@@ -384,13 +395,24 @@ pub(super) fn imported(
     before: Option<(&NewPerson, Option<&str>)>,
     after: (&NewPerson, Option<&str>),
 ) -> Record {
+    written(action::PERSON_IMPORTED, by, id, before, after)
+}
+
+/// The same by any action.
+pub(super) fn written(
+    action: &'static str,
+    by: &By,
+    id: PersonId,
+    before: Option<(&NewPerson, Option<&str>)>,
+    after: (&NewPerson, Option<&str>),
+) -> Record {
     let facts = |(person, phone): (&NewPerson, Option<&str>)| {
         person.facts().personal("phone", phone.map_or(Value::Null, |phone| phone.to_owned().into()))
     };
     Record {
         before: before.map(facts),
         after: Some(facts(after)),
-        ..Record::new(action::PERSON_IMPORTED, format!("person:{id}"), by.clone())
+        ..Record::new(action, format!("person:{id}"), by.clone())
     }
 }
 

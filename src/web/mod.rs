@@ -28,6 +28,8 @@ mod lookup;
 mod me;
 mod operations;
 mod people;
+mod person_form;
+mod person_roles;
 mod plans;
 mod queue;
 mod record;
@@ -184,6 +186,10 @@ fn looking() -> Router<AppState> {
     Router::new()
         .route("/people", get(people::people))
         .route("/people/{id}", get(people::person))
+        .route("/people/new", get(person_form::blank).post(person_form::make))
+        .route("/people/{id}/edit", get(person_form::page).post(person_form::change))
+        .route("/people/{id}/employment", get(person_form::another).post(person_form::begin))
+        .route("/people/{id}/roles", get(person_roles::page).post(person_roles::change))
         .route("/people/{id}/erasure", get(erasures::proposal_page).post(erasures::propose))
         .route("/erasures", get(erasures::list))
         .route("/erasures/{id}", get(erasures::page).post(erasures::decide))

@@ -69,6 +69,9 @@ pub async fn people(
     if me.may(Operation::SeeAdoption) {
         places.push(Link::new("Accounts without a person", "/adoption"));
     }
+    if me.may(Operation::ChangePerson) {
+        places.push(Link::new("New person", "/people/new"));
+    }
     if me.may(Operation::ImportPeople) {
         places.push(Link::new("Import people …", "/people/import"));
     }
@@ -124,7 +127,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         state: (fully || matches!(line.state.as_str(), "left" | "erased")).then(|| line.badge(me.today())).flatten(),
         buttons,
         changes: changes(&mut conn, &me, &line).await?,
-        notices: if fully { notices(&line, accounts.len()) } else { Vec::new() },
+        notices: if fully { notices(&mut conn, &me, &line, &accounts).await? } else { Vec::new() },
         seen: accounts
             .iter()
             .map(|account| account.seen_at)
@@ -181,16 +184,46 @@ fn facts(line: &Line, fully: bool) -> Facts {
     Facts(facts)
 }
 
-fn notices(line: &Line, accounts: usize) -> Vec<Notice> {
+/// What concerns everybody who looks. A last day by itself changes no account: only a leaver's request does.
+async fn notices(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    line: &Line,
+    accounts: &[look::Account],
+) -> Result<Vec<Notice>, Error> {
     let notice =
         |tone, lead: &str, text: &str| Notice { tone, lead: lead.to_owned(), text: text.to_owned(), action: None };
-    match (line.state.as_str(), accounts) {
-        ("active", 0) => vec![notice(Tone::Warn, "No account.", "Nothing in the directory is known to be theirs.")],
-        ("left", 1..) => {
-            vec![notice(Tone::Quiet, "Has left.", "The account is kept, disabled, until its retention ends.")]
+    let mut notices = Vec::new();
+    match (line.state.as_str(), accounts.len()) {
+        ("active", 0) => {
+            notices.push(notice(Tone::Warn, "No account.", "Nothing in the directory is known to be theirs."));
         }
-        _ => Vec::new(),
+        ("left", 1..) if accounts.iter().all(|account| !account.enabled) => {
+            notices.push(notice(Tone::Quiet, "Has left.", "The account is kept, disabled, until its retention ends."));
+        }
+        ("left", 1..) => {
+            notices.push(notice(Tone::Bad, "Has left.", "An account of theirs is still enabled."));
+        }
+        _ => {}
     }
+    let last_day = line.employment.as_ref().and_then(|employment| employment.last_day);
+    let open_end = accounts.iter().any(|account| account.enabled && account.expires_at.is_none());
+    let asked = sqlx::query_scalar!(
+        r#"select exists (select from request where subject = $1 and kind = 'leaver'
+                             and (settled_at is null or state = 'done')) as "asked!""#,
+        line.id.0
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if let Some(day) = last_day.filter(|_| line.state == "active" && open_end && !asked) {
+        let mut leaves = notice(Tone::Warn, &format!("Leaves on {}.", super::view::parts::long_day(day)), "");
+        "Nobody has asked for the end of their accounts: they would stay enabled.".clone_into(&mut leaves.text);
+        if may_ask(conn, me, Ask::Leaver, line.id).await {
+            leaves.action = Some(Link::new("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
+        }
+        notices.push(leaves);
+    }
+    Ok(notices)
 }
 
 async fn may_ask(conn: &mut PgConnection, me: &SignedIn, ask: Ask, person: PersonId) -> bool {
@@ -199,6 +232,15 @@ async fn may_ask(conn: &mut PgConnection, me: &SignedIn, ask: Ask, person: Perso
 
 async fn buttons(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<Link>, Error> {
     let mut buttons = Vec::new();
+    let (person, actor) = (Object::Person(line.id), me.actor());
+    if permit::<op::ChangePerson>(conn, &actor, person).await.is_ok()
+        && !matches!(line.state.as_str(), "withdrawn" | "erased")
+    {
+        buttons.push(Link::new("Change …", format!("/people/{}/edit", line.id)));
+    }
+    if permit::<op::GiveRole>(conn, &actor, person).await.is_ok() && line.state == "active" {
+        buttons.push(Link::new("Roles …", format!("/people/{}/roles", line.id)));
+    }
     if line.locked && may_ask(conn, me, Ask::Unlock, line.id).await {
         buttons.push(Link::new("Unlock", format!("/requests/new/unlock?person={}", line.id)));
     }

@@ -51,6 +51,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("auditor", "/evidence", "evidence"),
     ("auditor", "/requests/{n}", "request-auditor"),
     ("admin", "/", "home-admin"),
+    ("admin", "/people/new", "person-new"),
     ("admin", "/people/import", "import"),
     ("admin", "/adoption", "adoption"),
     ("admin", "/adoption/rules", "adoption-rules"),

@@ -7,6 +7,7 @@ mod access;
 mod adoption;
 mod api;
 mod auditing;
+mod by_hand;
 mod changes;
 mod decisions;
 mod erasure;

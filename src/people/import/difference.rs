@@ -96,6 +96,18 @@ pub async fn preview(conn: &mut PgConnection, table: &Table, mapping: &Mapping) 
     Ok(preview)
 }
 
+/// The same, while nobody else writes people. Their records' locks come before their rows', as everywhere.
+pub(super) async fn held(conn: &mut PgConnection, table: &Table, mapping: &Mapping) -> Result<Preview, PeopleError> {
+    let first = preview(conn, table, mapping).await?;
+    let mut ids: Vec<PersonId> = first.changes.iter().filter_map(|change| Some(change.known.as_ref()?.id)).collect();
+    ids.sort_unstable();
+    for id in ids {
+        crate::evidence::hold(conn, &format!("person:{id}")).await?;
+    }
+    write::hold_everybody(conn).await?;
+    preview(conn, table, mapping).await
+}
+
 /// Names by number, for managers.
 fn names(lines: &[Line], known: &BTreeMap<String, Known>) -> BTreeMap<String, String> {
     let mut names: BTreeMap<String, String> =

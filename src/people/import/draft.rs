@@ -5,7 +5,6 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::difference::{Preview, preview};
 use super::mapping::{self, Mapping, field_of};
 use super::table::{self, Table};
 use super::{Imported, RowError, difference};
@@ -196,8 +195,7 @@ pub async fn apply(
     (draft, digest): (&Draft, &str),
 ) -> Result<Result<Imported, NotApplied>, PeopleError> {
     let Ok(table) = draft.table() else { return Ok(Err(NotApplied::Errors)) };
-    write::hold_everybody(conn).await?;
-    let found: Preview = preview(conn, &table, &draft.mapping).await?;
+    let found = difference::held(conn, &table, &draft.mapping).await?;
     if draft.mapping.missing().next().is_some() || !found.errors.is_empty() {
         return Ok(Err(NotApplied::Errors));
     }

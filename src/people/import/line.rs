@@ -35,6 +35,27 @@ pub(super) fn lines(table: &Table, mapping: &Mapping, sites: &BTreeSet<String>) 
     (lines, errors)
 }
 
+/// A text as typed, without surrounding space; None where it is empty. The same characters are refused as in forms:
+/// control characters, direction overrides, zero-width ones.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn text(typed: &str, max: usize) -> Result<Option<String>, String> {
+    let text = typed.trim().to_owned();
+    let length = text.chars().count();
+    if length > max {
+        return Err(format!("can be at most {max} characters; this has {length}"));
+    }
+    let hidden = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+    };
+    if let Some(letter) = text.chars().find(|letter| hidden(*letter)) {
+        return Err(format!("contains an invisible character (U+{:04X}); type it anew", letter as u32));
+    }
+    Ok((!text.is_empty()).then_some(text))
+}
+
 struct Cells<'a> {
     line: u64,
     row: &'a [String],
@@ -52,22 +73,13 @@ impl Cells<'_> {
     }
 
     fn text(&mut self, field: &str, max: usize) -> Option<String> {
-        let text = self.cell(field).to_owned();
-        let length = text.chars().count();
-        if length > max {
-            self.fail(field, format!("can be at most {max} characters; this has {length}"));
-            return None;
+        match text(self.cell(field), max) {
+            Ok(text) => text,
+            Err(message) => {
+                self.fail(field, message);
+                None
+            }
         }
-        // The same characters as in forms: control characters, direction overrides, zero-width ones.
-        let hidden = |letter: char| {
-            letter.is_control()
-                || matches!(letter, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-        };
-        if let Some(letter) = text.chars().find(|letter| hidden(*letter)) {
-            self.fail(field, format!("contains an invisible character (U+{:04X}); type it anew", letter as u32));
-            return None;
-        }
-        (!text.is_empty()).then_some(text)
     }
 
     fn required(&mut self, field: &str, max: usize) -> Option<String> {

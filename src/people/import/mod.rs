@@ -22,11 +22,12 @@ use std::io::Read;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{EmploymentType, NewPerson, PeopleError, write};
+use super::{EmploymentType, NewPerson, PeopleError};
 use crate::evidence::By;
 use crate::ids::PersonId;
 
 pub use difference::{Change, Difference, Preview, preview};
+pub use line::text;
 pub use mapping::{FIELDS, Field, Mapping, field_of};
 pub use table::{LARGEST, Table, table};
 
@@ -102,8 +103,7 @@ pub async fn import(
         Err(errors) => return Ok(Err(errors)),
     };
     let mut tx = pool.begin().await?;
-    write::hold_everybody(&mut tx).await?;
-    let found = preview(&mut tx, &table, &mapping).await?;
+    let found = difference::held(&mut tx, &table, &mapping).await?;
     if !found.errors.is_empty() {
         return Ok(Err(found.errors));
     }
@@ -111,6 +111,25 @@ pub async fn import(
     super::settle_states(&mut tx, now).await?;
     tx.commit().await?;
     Ok(Ok(imported))
+}
+
+/// Reads one person as a line of a file is read: our fields and their values. The manager is left out.
+///
+/// # Errors
+/// What is wrong with which field.
+pub(super) async fn one(
+    conn: &mut PgConnection,
+    values: &[(&'static str, String)],
+) -> Result<Result<(NewPerson, Option<String>), Vec<RowError>>, sqlx::Error> {
+    let sites = super::sites(conn).await?.into_iter().map(|site| site.code).collect();
+    let mapping = Mapping(values.iter().enumerate().map(|(at, (name, _))| ((*name).to_owned(), at)).collect());
+    let row = (1, values.iter().map(|(_, value)| value.clone()).collect());
+    let table = Table { headers: Vec::new(), rows: vec![row], odd: Vec::new() };
+    let (mut lines, errors) = line::lines(&table, &mapping, &sites);
+    Ok(match lines.pop() {
+        Some(line) if errors.is_empty() => Ok((line.person, line.phone)),
+        _ => Err(errors),
+    })
 }
 
 /// Everybody with a number and an employment, as an import would write them.

@@ -128,6 +128,8 @@ pub struct TextField {
     pub code: bool,
     /// `inputmode`: "" or "numeric".
     pub input_mode: &'static str,
+    /// The id of a list of suggestions on the page; empty for none.
+    pub list: &'static str,
 }
 embeddable!(TextField);
 

@@ -38,6 +38,7 @@ pub mod lists;
 pub mod operations;
 pub mod parts;
 pub mod people;
+pub mod person_form;
 pub mod plan;
 pub mod progress;
 pub mod queue;

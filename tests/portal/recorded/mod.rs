@@ -47,6 +47,11 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("POST /adoption/{account} (nobody)", "account.classified", "account:"),
     ("POST /adoption/rules/{rule}", "account.linked", "account:"),
     ("POST /adoption/rules/{rule}/switch", "adoption.changed", "setting:"),
+    ("POST /people/new", "person.made", "person:"),
+    ("POST /people/{id}/edit", "person.changed", "person:"),
+    ("POST /people/{id}/employment", "person.changed", "person:"),
+    ("POST /people/{id}/roles (give)", "role.given", "person:"),
+    ("POST /people/{id}/roles (take)", "role.taken", "person:"),
     ("POST /people/import/{id}", "person.imported", "person:"),
     ("POST /people/{id}/erasure", "erasure.proposed", "erasure:"),
     ("POST /erasures/{id} (approve)", "erasure.approved", "erasure:"),
@@ -142,6 +147,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     own::tokens_and_delegations(&mut walk).await;
     own::commands(&mut walk).await;
     people::file(&mut walk).await;
+    people::by_hand(&mut walk).await;
     asking::sent_back_and_changed(&mut walk).await;
     asking::refused_by_the_target(&mut walk).await;
     asking::cancelled(&mut walk).await;

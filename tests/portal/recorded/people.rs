@@ -35,6 +35,41 @@ pub async fn file(walk: &mut Walk) {
     }
 }
 
+pub async fn by_hand(walk: &mut Walk) {
+    let admin = walk.portal.browser_of(walk.company.admin).await;
+    let fields = |title: &'static str, [day, month, year]: [&'static str; 3]| {
+        vec![
+            ("employee_number", "H-1"),
+            ("given_name", "Hanne"),
+            ("family_name", "Hand"),
+            ("type", "contractor"),
+            ("department", "Finance"),
+            ("title", title),
+            ("site", "Kiel"),
+            ("first_day_day", day),
+            ("first_day_month", month),
+            ("first_day_year", year),
+        ]
+    };
+    let new = fields("Clerk", ["1", "1", "2020"]);
+    let made = walk.did("POST /people/new", admin.post("/people/new", &new)).await;
+    let page = made.location().to_owned();
+    let mut changed = fields("Head", ["1", "1", "2020"]);
+    changed.extend([("last_day_day", "30"), ("last_day_month", "6"), ("last_day_year", "2024")]);
+    let seen = admin.get(&format!("{page}/edit")).await.value("seen").unwrap();
+    changed.push(("seen", &seen));
+    walk.did("POST /people/{id}/edit", admin.post(&format!("{page}/edit"), &changed)).await;
+    let seen = admin.get(&format!("{page}/employment")).await.value("seen").unwrap();
+    let mut again = fields("Advisor", ["1", "9", "2026"]);
+    again.push(("seen", &seen));
+    walk.did("POST /people/{id}/employment", admin.post(&format!("{page}/employment"), &again)).await;
+    for what in ["give", "take"] {
+        let name = format!("POST /people/{{id}}/roles ({what})");
+        let fields = [("role", "desk"), ("what", what)];
+        walk.did(&name, admin.post(&format!("{page}/roles"), &fields)).await;
+    }
+}
+
 pub async fn rules_of_adoption(walk: &mut Walk) {
     let admin = walk.portal.browser_of(walk.company.admin).await;
     sqlx::query(
