@@ -83,7 +83,8 @@ pub async fn given(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Give
     )
     .fetch_all(conn)
     .await?;
-    let given = rows.into_iter().filter_map(|row| Some(Given { role: Role::parse(&row.role)?, since: row.since, by: row.by }));
+    let given =
+        rows.into_iter().filter_map(|row| Some(Given { role: Role::parse(&row.role)?, since: row.since, by: row.by }));
     Ok(given.collect())
 }
 

@@ -21,7 +21,11 @@ const ROLES: [(Role, &str, &str); 5] = [
     (Role::DeskLead, "Service desk lead", "All of that, restricted requests too, and adoption."),
     (Role::Security, "Security", "Decides where risk asks for it, sees the change history, approves erasing."),
     (Role::Auditor, "Auditor", "Reads everything and changes nothing; whoever has it has no other role."),
-    (Role::Administrator, "Administrator", "Looks after people, settings, adoption and roles; decides about no request."),
+    (
+        Role::Administrator,
+        "Administrator",
+        "Looks after people, settings, adoption and roles; decides about no request.",
+    ),
 ];
 
 /// `GET /people/{id}/roles`
@@ -40,10 +44,12 @@ async fn show(
     permit::<op::GiveRole>(&mut conn, &me.actor(), Object::Person(id)).await?;
     let line = lookup::person(&mut conn, id).await?.ok_or_else(Error::not_found)?;
     let given = roles::given(&mut conn, id).await?;
-    let no_sign_in =
-        sqlx::query_scalar!(r#"select exists (select from sign_in where person = $1 and disabled_at is null) as "has!""#, id.0)
-            .fetch_one(&mut *conn)
-            .await?;
+    let no_sign_in = sqlx::query_scalar!(
+        r#"select exists (select from sign_in where person = $1 and disabled_at is null) as "has!""#,
+        id.0
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     let rows = ROLES.iter().map(|(role, title, explanation)| {
         let held = given.iter().find(|given| given.role == *role);
         RoleRow {

@@ -64,7 +64,11 @@ async fn row(db: &PgPool, id: &str) -> (String, String, String, String, Option<S
 }
 
 async fn records(db: &PgPool, action: &str) -> i64 {
-    sqlx::query_scalar("select count(*) from evidence_record where action = $1").bind(action).fetch_one(db).await.unwrap()
+    sqlx::query_scalar("select count(*) from evidence_record where action = $1")
+        .bind(action)
+        .fetch_one(db)
+        .await
+        .unwrap()
 }
 
 #[sqlx::test]
@@ -81,7 +85,13 @@ async fn somebody_is_written_down_changed_and_comes_back(options: PgPoolOptions,
     assert_eq!(records(db, "person.made").await, 1);
 
     let form = filled(&admin.get(&format!("/people/{id}/edit")).await);
-    let changed = [("title", "Head"), ("phone", "+49 40 7"), ("last_day_day", "30"), ("last_day_month", "6"), ("last_day_year", "2026")];
+    let changed = [
+        ("title", "Head"),
+        ("phone", "+49 40 7"),
+        ("last_day_day", "30"),
+        ("last_day_month", "6"),
+        ("last_day_year", "2026"),
+    ];
     let answer = admin.post(&format!("/people/{id}/edit"), &with(&form, &changed)).await;
     assert_eq!(answer.location(), format!("/people/{id}"), "{}", answer.text);
     let (name, state, _, title, manager) = row(db, &id).await;
@@ -119,7 +129,8 @@ async fn what_is_wrong_stands_beside_its_field(options: PgPoolOptions, connect: 
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
     let admin = portal.browser_of(company.admin).await;
-    let form: Vec<(String, String)> = NEW.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let form: Vec<(String, String)> =
+        NEW.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for (changed, part) in [
         ([("given_name", ""), ("site", "Hamburg")], "Given name is empty"),
         ([("site", "Atlantis"), ("title", "T")], "“Atlantis” is not a site here"),
@@ -204,7 +215,11 @@ async fn a_last_day_without_a_leaver_is_told(options: PgPoolOptions, connect: Pg
     let answer = admin.post(&format!("{page}/edit"), &with(&form, &day)).await;
     assert_eq!(answer.location(), page, "{}", answer.text);
     let shown = admin.get(&page).await;
-    assert!(shown.text.contains("Leaves on Thursday 31 December 2026") && shown.text.contains("they would stay enabled"), "{}", shown.text);
+    assert!(
+        shown.text.contains("Leaves on Thursday 31 December 2026") && shown.text.contains("they would stay enabled"),
+        "{}",
+        shown.text
+    );
     let desk = portal.browser_of(company.desk).await;
     assert!(desk.get(&page).await.text.contains("/requests/new/leaver"));
 }
