@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::source::Source;
 use super::times::Times;
 use super::{Failure, Report, entry, signed, witnessed};
+use crate::evidence::action::LOG_ANCHORED;
 use crate::evidence::checkpoint::{Checkpoint, decimal};
 use crate::evidence::note::VerifierKey;
 use crate::evidence::timestamp;
@@ -69,6 +70,12 @@ impl Anchors {
             self.times.existed(size, *at);
             self.times.after(size, *at);
         }
+    }
+
+    /// Whether a record is a heartbeat of the log itself. A log that was begun after a restore holds those of the one before as
+    /// well: their timestamps stand beside that one and say nothing of this one's indexes.
+    pub(super) fn own_heartbeat(entry: &entry::Entry<'_>, checkpoint: &Checkpoint) -> bool {
+        entry.action == LOG_ANCHORED && entry.subject.strip_prefix("log:") == Some(checkpoint.origin.as_str())
     }
 
     /// A heartbeat's record names a token that is here, and says of it what it says itself. Gives the token's time.

@@ -11,7 +11,6 @@ use super::anchors::{self, Anchors};
 use super::entry::{self, Sequences};
 use super::source::Source;
 use super::{Failure, Report, Trust, by_log, keys, signed, witnessed};
-use crate::evidence::action::LOG_ANCHORED;
 use crate::evidence::checkpoint::{Checkpoint, decimal, hash};
 use crate::evidence::commitment;
 use crate::evidence::note::{Note, VerifierKey};
@@ -72,7 +71,7 @@ fn all(source: &Source, trust: &Trust, report: &mut Report) -> Result<(), Failur
     anchors.witnessed(checkpoint.size, &seen);
     consistent(source, &anchors, &checkpoint, report)?;
     let records = records(source, &names, &note, report)?;
-    times(source, &records, &mut anchors, report)?;
+    times(source, (&checkpoint, &records), &mut anchors, report)?;
     brought(&checkpoint, &anchors, trust, &keys, report)
 }
 
@@ -184,7 +183,7 @@ fn disclosed(source: &Source, index: u64, bytes: &[u8]) -> Result<u64, Failure> 
 /// Sequences and times, oldest first.
 fn times(
     source: &Source,
-    records: &BTreeMap<u64, Vec<u8>>,
+    (checkpoint, records): (&Checkpoint, &BTreeMap<u64, Vec<u8>>),
     anchors: &mut Anchors,
     report: &mut Report,
 ) -> Result<(), Failure> {
@@ -192,7 +191,7 @@ fn times(
     let mut heartbeats = 0;
     for (index, bytes) in records {
         let entry = entry::read(bytes).map_err(|error| Failure::new(place(*index), error))?;
-        if entry.action == LOG_ANCHORED {
+        if Anchors::own_heartbeat(&entry, checkpoint) {
             let at = anchors.heartbeat(bytes).map_err(|error| Failure::new(place(*index), error))?;
             anchors.times.after(index + 1, at);
             heartbeats += 1;

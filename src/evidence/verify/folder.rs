@@ -6,7 +6,6 @@ use super::anchors::{self, Anchors};
 use super::entry::{self, Sequences};
 use super::source::Source;
 use super::{Failure, Report, Trust, by_log, keys, signed, witnessed};
-use crate::evidence::action::LOG_ANCHORED;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::note::{Note, VerifierKey};
 use crate::evidence::tiles::{Edge, Folder, Kind, Stored, WIDTH, width_at};
@@ -86,7 +85,7 @@ fn walk(folder: &Folder, checkpoint: &Checkpoint, anchors: &mut Anchors, report:
             if !anchors.times.allow(index, entry.at).map_err(fail)? {
                 open += 1;
             }
-            if entry.action == LOG_ANCHORED {
+            if Anchors::own_heartbeat(&entry, checkpoint) {
                 let at = anchors.heartbeat(bytes).map_err(fail)?;
                 anchors.times.raise(at);
                 heartbeats += 1;

@@ -6,7 +6,7 @@ use std::process::Command;
 use chrono::TimeDelta;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::evidence::timestamp;
-use tenure::evidence::{append, verify};
+use tenure::evidence::{append, renewal, verify};
 
 use super::bundle::{all, run};
 use super::outside::Outside;
@@ -33,6 +33,21 @@ fn tokens(log: &Log) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// The old log's heartbeats come into a new one as records; their timestamps stay where they are.
+#[sqlx::test]
+async fn a_log_begun_anew_holds_beside_the_anchored_one(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (mut log, outside) = anchored(options, connect).await;
+    renewal::new_origin(&log.pool, now(), &log.published(), &log.keeper, "tried").await.unwrap();
+    log.sequencer = log.another();
+    log.records(3).await;
+    log.settle().await;
+    outside.anchoring.turn(&log.pool, now()).await.unwrap();
+    log.settle().await;
+    let reports = verify::path(&log.published(), &verify::Trust::default());
+    assert_eq!(reports.len(), 2);
+    assert!(reports.iter().all(verify::Report::holds), "{} {}", reports[0], reports[1]);
 }
 
 #[sqlx::test]
