@@ -6,8 +6,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --bin tenure && install -D target/release/tenure /out/tenure
 
 FROM docker.io/library/debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates tzdata && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home tenure
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl tzdata && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home tenure \
+    && install -d -m 755 -o tenure /srv/evidence && install -d -m 700 -o tenure /var/lib/tenure-signer /run/tenure
 COPY --from=build /out/tenure /usr/local/bin/tenure
 USER tenure
 ENTRYPOINT ["tenure"]

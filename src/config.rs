@@ -30,10 +30,13 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
-    /// As the application's role: `postgres://tenure_app:…@host/tenure`.
+    /// As the application's role: `postgres://tenure_app@host/tenure`.
     pub url: String,
+    /// The password, where it does not stand in `url`. Read again every two seconds: a new one is used by new connections.
+    pub password_file: Option<PathBuf>,
     /// As the schema's owner; only `tenure migrate` needs it.
     pub owner_url: Option<String>,
+    pub owner_password_file: Option<PathBuf>,
     /// The role that `tenure migrate` gives rights to.
     #[serde(default = "default_app_role")]
     pub app_role: String,
@@ -244,8 +247,12 @@ pub struct AdTargetConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailConfig {
-    /// `smtp://127.0.0.1:2525`, `smtps://user:password@mail.example.com`
+    /// `smtp://127.0.0.1:2525`, `smtps://mail.example.com`, `smtp://mail.example.com:587?tls=required`
     pub url: String,
+    /// Who signs in at the mail server, where that is wanted; with `password_file`.
+    pub user: Option<String>,
+    /// Read again for each batch of mail.
+    pub password_file: Option<PathBuf>,
     /// `Tenure <tenure@example.com>`
     pub from: String,
 }
@@ -432,6 +439,9 @@ impl Config {
         }
         if let Some(evidence) = &self.evidence {
             evidence.refuse_unsafe()?;
+        }
+        if self.mail.as_ref().is_some_and(|mail| mail.user.is_some() != mail.password_file.is_some()) {
+            return Err(ConfigError::Unsafe("mail.user and mail.password_file belong together: set both".to_owned()));
         }
         if !self.web.insecure_http && !self.web.base_url.starts_with("https://") {
             return Err(ConfigError::Unsafe(format!(

@@ -1,35 +1,85 @@
 //! PostgreSQL: the pool, migrations, the application role's rights, and which errors are worth another try.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
-use crate::config::DatabaseConfig;
+use crate::config::{DatabaseConfig, read_secret};
 
 /// The schema's history, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
+/// How often a password file is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// A pool as the application uses it: statement and idle limits set, so that no lock outlives a lost client.
 ///
 /// # Errors
-/// Where the address cannot be read. Connecting itself waits for the first use: a portal whose database is down
-/// starts, and says so.
+/// Where the address or its password's file cannot be read. Connecting itself waits for the first use: a portal whose
+/// database is down starts, and says so.
 pub fn pool(config: &DatabaseConfig) -> Result<PgPool, sqlx::Error> {
-    let options: PgConnectOptions = config.url.parse()?;
-    let options = options
+    Ok(PgPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options(config)?))
+}
+
+fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, sqlx::Error> {
+    let options = address(&config.url, config.password_file.as_deref())?;
+    Ok(options
         .application_name("tenure")
         .log_slow_statements(log::LevelFilter::Warn, Duration::from_millis(500))
         .options([
             ("idle_in_transaction_session_timeout", "30s"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
-        ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(config.max_connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(options))
+        ]))
+}
+
+/// The address with the password from its file, where there is one.
+///
+/// # Errors
+/// Where either cannot be read.
+pub fn address(url: &str, password_file: Option<&Path>) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = url.parse()?;
+    let Some(file) = password_file else { return Ok(options) };
+    let password = read_secret(file).map_err(|error| sqlx::Error::Configuration(Box::new(error)))?;
+    Ok(options.password(&password))
+}
+
+/// Follows the password's file until told to stop: connections that are opened from then on use the new one, those that are
+/// open stay. Returns at once where no file is named.
+pub async fn follow_password(pool: PgPool, config: DatabaseConfig, stop: CancellationToken) {
+    if config.password_file.is_none() {
+        return;
+    }
+    let mut known = None;
+    while !stop.is_cancelled() {
+        renew(&pool, &config, &mut known);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// One look at the file; one that is just being replaced is looked at again.
+fn renew(pool: &PgPool, config: &DatabaseConfig, known: &mut Option<Zeroizing<String>>) {
+    let Some(Ok(password)) = config.password_file.as_deref().map(read_secret) else { return };
+    if known.as_ref() == Some(&password) {
+        return;
+    }
+    if let Ok(options) = options(config) {
+        pool.set_connect_options(options);
+        if known.replace(password).is_some() {
+            tracing::info!("new connections to the database use a new password");
+        }
+    }
 }
 
 /// Brings the schema up to date as its owner, then gives the application's role what it needs and no more.
@@ -78,4 +128,44 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
 /// The violated constraint's name, for turning it into a field's error.
 pub fn constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|error| error.constraint())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_password_in_its_file_is_used_by_new_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let write = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write("first\n");
+        let config = DatabaseConfig {
+            url: "postgres://tenure_app@127.0.0.1:1/tenure".to_owned(),
+            password_file: Some(file.clone()),
+            owner_url: None,
+            owner_password_file: None,
+            app_role: "tenure_app".to_owned(),
+            max_connections: 1,
+        };
+        let pool = pool(&config).unwrap();
+        let password = || {
+            let url = pool.connect_options().to_url_lossy();
+            url.password().map(str::to_owned)
+        };
+        assert_eq!(password().as_deref(), Some("first"));
+        let mut known = None;
+        renew(&pool, &config, &mut known);
+        write("second\n");
+        renew(&pool, &config, &mut known);
+        assert_eq!(password().as_deref(), Some("second"));
+        std::fs::remove_file(&file).unwrap();
+        renew(&pool, &config, &mut known);
+        assert_eq!(password().as_deref(), Some("second"));
+    }
 }

@@ -177,6 +177,7 @@ async fn processes(config: Config, with_web: bool, with_worker: bool) -> anyhow:
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     telemetry::metrics();
+    tokio::spawn(db::follow_password(pool.clone(), config.database.clone(), stop.clone()));
     if with_worker {
         let worker = Arc::new(worker::Worker::new(&config, pool.clone(), Clock::System)?);
         let stop = stop.clone();
@@ -276,8 +277,8 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     let url = config.database.owner_url.as_deref().context(
         "database.owner_url is not set: migrations are done by the schema's owner (TENURE_DATABASE__OWNER_URL=postgres://…)",
     )?;
-    let mut owner =
-        <sqlx::PgConnection as sqlx::Connection>::connect(url).await.context("connecting as the schema's owner")?;
+    let options = db::address(url, config.database.owner_password_file.as_deref())?;
+    let mut owner = sqlx::ConnectOptions::connect(&options).await.context("connecting as the schema's owner")?;
     db::migrate(&mut owner, &config.database.app_role).await
 }
 

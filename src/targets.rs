@@ -118,7 +118,10 @@ pub fn exchange_connector(target: &TargetConfig) -> anyhow::Result<Exchange> {
 pub fn transport(target: &TargetConfig) -> anyhow::Result<Arc<dyn Transport>> {
     match target {
         TargetConfig::ExchangeOnPremises(exchange) => {
-            Ok(Arc::new(onprem::OnPremises::new(&on_premises(exchange)?).with_context(|| exchange.key.clone())?))
+            let file = exchange.password_file.clone();
+            let read = Box::new(move || read_secret(&file).map_err(|error| error.to_string()));
+            let way = onprem::renewing::Renewing::new(on_premises(exchange)?, read);
+            Ok(Arc::new(way.with_context(|| exchange.key.clone())?))
         }
         TargetConfig::ExchangeOnline(exchange) => {
             Ok(Arc::new(online::Online::new(online_settings(exchange)?).with_context(|| exchange.key.clone())?))

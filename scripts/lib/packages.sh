@@ -1,7 +1,8 @@
 # Debian and Ubuntu packages: which are missing, and installing them without starting anybody's services.
 
 LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd python3-venv python3-gssapi procps curl"
-BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git"
+# python3-yaml reads docker-compose.yml in the tests, where no engine is.
+BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git python3-yaml"
 BROWSER_PACKAGES="chromium chromium-driver"
 # What an auditor checks a bundle with: the tests do the same.
 AUDITOR_PACKAGES="golang-go golang-golang-x-mod-dev python3 openssl"

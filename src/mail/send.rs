@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Letter, Tokio1Executor};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Message;
-use crate::config::MailConfig;
+use crate::config::{MailConfig, read_secret};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -27,6 +28,8 @@ pub enum MailError {
     Database(#[from] sqlx::Error),
     #[error("mail.url cannot be used: {0}")]
     Url(String),
+    #[error("mail.password_file: {0}")]
+    Password(String),
     #[error("mail.from is not an address such as Tenure <tenure@example.com>")]
     From,
     #[error("the mail server does not answer: {0}")]
@@ -43,7 +46,11 @@ enum Tried {
 }
 
 fn transport(config: &MailConfig) -> Result<Transport, MailError> {
-    let builder = Transport::from_url(&config.url).map_err(|error| MailError::Url(error.to_string()))?;
+    let mut builder = Transport::from_url(&config.url).map_err(|error| MailError::Url(error.to_string()))?;
+    if let (Some(user), Some(file)) = (&config.user, &config.password_file) {
+        let password = read_secret(file).map_err(|error| MailError::Password(error.to_string()))?;
+        builder = builder.credentials(Credentials::new(user.clone(), password.to_string()));
+    }
     Ok(builder.timeout(Some(PATIENCE)).build())
 }
 

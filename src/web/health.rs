@@ -1,7 +1,7 @@
 //! For machines that look after this one: alive, ready, numbers.
 
 use axum::extract::State;
-use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::guard::Peer;
@@ -17,18 +17,21 @@ pub async fn alive() -> &'static str {
 /// `GET /readyz`: the database answers and its schema is the one that this program was built for.
 pub async fn ready(State(state): State<AppState>) -> Response {
     if state.stop.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+        return not_ready("stopping\n");
     }
     match applied(&state).await {
         Ok(applied) if applied >= newest() => "ready\n".into_response(),
-        Ok(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the database's schema is older: run tenure migrate\n").into_response()
-        }
+        Ok(_) => not_ready("the database's schema is older: run tenure migrate\n"),
         Err(error) => {
             tracing::warn!(%error, "not ready: the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+            not_ready("the database does not answer\n")
         }
     }
+}
+
+/// Why not, for machines: a type of its own keeps people's error page away from it.
+fn not_ready(why: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "text/plain")], why).into_response()
 }
 
 /// The newest migration compiled in.

@@ -1,6 +1,8 @@
 //! Reads the source tree and checks the rules of the house: uses go upwards only, every table is written by one folder,
 //! no module is called by a word that means nothing, every action is in the auditor's guide.
 
+mod operating;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 //! first cmdlet and kept; [`Transport::close`] gives it back.
 
 mod objects;
+pub mod renewing;
 
 use std::path::PathBuf;
 use std::time::Duration;

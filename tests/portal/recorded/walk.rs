@@ -58,8 +58,12 @@ impl Walk {
             config.worker.key_file = Some(key_file);
             config.demo = DemoConfig { enabled: true, ..DemoConfig::default() };
             // Nobody listens there: letters are tried and stay.
-            config.mail =
-                Some(MailConfig { url: "smtp://127.0.0.1:1".to_owned(), from: "Tenure <t@example.com>".to_owned() });
+            config.mail = Some(MailConfig {
+                url: "smtp://127.0.0.1:1".to_owned(),
+                user: None,
+                password_file: None,
+                from: "Tenure <t@example.com>".to_owned(),
+            });
         })
         .await;
         let company = portal.company().await;
