@@ -22,6 +22,6 @@ pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
-pub use service_levels::{Level, ServiceLevels};
+pub use service_levels::{Level, Patience, ServiceLevels};
 pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, retention, rules};
 pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};

@@ -36,6 +36,40 @@ pub struct ServiceLevels {
     /// By kind as routes name it.
     #[serde(default)]
     pub kinds: BTreeMap<String, Level>,
+    #[serde(default)]
+    pub patience: Patience,
+}
+
+/// What happens where a decision does not come, counted from when it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patience {
+    /// Whoever is asked is reminded, again and again.
+    pub remind_hours: i64,
+    /// Somebody above them is asked as well.
+    pub escalate_hours: i64,
+    /// The item lapses.
+    pub lapse_days: i64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { remind_hours: 24, escalate_hours: 72, lapse_days: 30 }
+    }
+}
+
+impl Patience {
+    pub fn remind(&self) -> TimeDelta {
+        TimeDelta::hours(self.remind_hours)
+    }
+
+    pub fn escalate(&self) -> TimeDelta {
+        TimeDelta::hours(self.escalate_hours)
+    }
+
+    pub fn lapse(&self) -> TimeDelta {
+        TimeDelta::days(self.lapse_days)
+    }
 }
 
 impl ServiceLevels {
@@ -62,6 +96,16 @@ impl Setting for ServiceLevels {
                     "{name}: minutes are from 1 to a year, and resolving takes no less than responding"
                 ));
             }
+        }
+        let patience = &self.patience;
+        if !(1..=8784).contains(&patience.remind_hours)
+            || !(1..=8784).contains(&patience.escalate_hours)
+            || !(1..=366).contains(&patience.lapse_days)
+            || patience.escalate() >= patience.lapse()
+        {
+            return Err(
+                "patience: hours and days are from 1 to a year, and what lapses was asked higher before".to_owned()
+            );
         }
         Ok(())
     }

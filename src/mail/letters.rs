@@ -49,6 +49,9 @@ pub struct PleaseDecide {
     pub reason: String,
     /// By when: "Tuesday 24 November, 18:00 Hamburg"; may be empty.
     pub due: String,
+    /// A reminder: since when it waits, "Friday 20 November"; else empty.
+    #[serde(default)]
+    pub waits_since: String,
 }
 
 /// Somebody decided; to the requester.

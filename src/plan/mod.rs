@@ -192,7 +192,12 @@ impl Answers {
 
     /// Seen by the parties, the deciders and the desk lead only.
     pub fn restricted(&self) -> bool {
-        matches!(self, Self::Leaver(answers) if answers.immediate)
+        match self {
+            Self::Leaver(answers) => answers.immediate,
+            // Who is on legal hold is not everybody's to know.
+            Self::MailboxChange(answers) => answers.litigation_hold.is_some(),
+            _ => false,
+        }
     }
 
     /// The name under which routes and service levels list it; an immediate leaver is not decided beforehand.

@@ -40,20 +40,25 @@ pub async fn cancel(
     };
     append(&mut tx, now, &record).await?;
     for item in open {
-        end_item(&mut tx, item.id, "Taken back.").await?;
+        end_item(&mut tx, item.id, ("cancelled", "Taken back.")).await?;
     }
     settle::settle(&mut tx, now, &by, request).await?;
     tx.commit().await?;
     Ok(())
 }
 
-async fn end_item(conn: &mut PgConnection, item: ItemId, why: &str) -> Result<(), RequestError> {
+/// An item ends in `state`, cancelled or lapsed, with what it would still have done.
+pub(super) async fn end_item(
+    conn: &mut PgConnection,
+    item: ItemId,
+    (state, why): (&str, &str),
+) -> Result<(), RequestError> {
     if !changes::supersede(conn, item).await? {
         return Err(RequestError::Conflict(
             "A step is being applied at this very moment. Try again in a few seconds.".to_owned(),
         ));
     }
-    sqlx::query!("update item set state = 'cancelled', why = $2, settled_at = now() where id = $1", item.0, why)
+    sqlx::query!("update item set state = $3, why = $2, settled_at = now() where id = $1", item.0, why, state)
         .execute(&mut *conn)
         .await?;
     sqlx::query!(
@@ -65,12 +70,13 @@ async fn end_item(conn: &mut PgConnection, item: ItemId, why: &str) -> Result<()
     Ok(())
 }
 
-/// An item was rejected: those that build on what it would have made cannot be done either.
+/// An item was rejected or lapsed: those that build on what it would have made cannot be done either.
 pub(super) async fn depending(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
     (number, request, item): (RequestNumber, RequestId, ItemId),
+    why: &str,
 ) -> Result<(), RequestError> {
     let depending = sqlx::query!(
         r#"select distinct i.id as "id: ItemId", i.ordinal
@@ -91,7 +97,7 @@ pub(super) async fn depending(
             ..Record::of_request(action::ITEM_SETTLED, number.0, by.clone())
         };
         append(conn, now, &record).await?;
-        end_item(conn, other.id, "It builds on an item that was rejected.").await?;
+        end_item(conn, other.id, ("cancelled", why)).await?;
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ async fn follow(
             }
             close(conn, now, open, "approved").await?;
             if open_next(conn, now, open).await? {
-                notify::please_decide(conn, now, open.request, open.item).await?;
+                notify::please_decide(conn, now, open.request, (open.item, None)).await?;
             } else {
                 sqlx::query!("update item set state = 'approved', why = null where id = $1", open.item.0)
                     .execute(&mut *conn)
@@ -251,7 +251,8 @@ async fn follow(
             .await?;
             if deciding.verdict == Verdict::Reject {
                 changes::supersede(conn, open.item).await?;
-                super::cancel::depending(conn, now, by, (deciding.number, open.request, open.item)).await?;
+                let why = "It builds on an item that was rejected.";
+                super::cancel::depending(conn, now, by, (deciding.number, open.request, open.item), why).await?;
             }
             notify::decided(conn, now, open.request, (deciding.item, state, comment)).await?;
         }

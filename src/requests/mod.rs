@@ -19,6 +19,7 @@ pub mod erase;
 pub mod expiry;
 pub mod list;
 mod notify;
+pub mod patience;
 pub mod settle;
 pub mod sight;
 mod sight_mail;

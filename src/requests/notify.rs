@@ -69,17 +69,17 @@ pub(super) async fn submitted(
         mail::enqueue(conn, now, about.number, Message::Submitted(letter), asker).await?;
     }
     for item in items.iter().filter(|item| item.state == "deciding") {
-        please_decide(conn, now, request, item.id).await?;
+        please_decide(conn, now, request, (item.id, None)).await?;
     }
     Ok(())
 }
 
-/// Whoever the item's open stage asks, and whoever stands in for them.
+/// Whoever the item's open stage asks, and whoever stands in for them. `asked_at`: they were asked before, then.
 pub(super) async fn please_decide(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     request: RequestId,
-    item: ItemId,
+    (item, asked_at): (ItemId, Option<DateTime<Utc>>),
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
     let asked = sqlx::query!(
@@ -114,6 +114,7 @@ pub(super) async fn please_decide(
             changes: changes.clone(),
             reason: String::new(),
             due: String::new(),
+            waits_since: asked_at.map_or_else(String::new, |at| at.format("%A %-d %B").to_string()),
         };
         mail::enqueue(conn, now, about.number, Message::PleaseDecide(letter), row.person).await?;
     }
@@ -169,6 +170,7 @@ pub(super) async fn decided(
     .await?;
     let (decision, next) = match verdict {
         "approved" => ("approved", "It is applied now, or on its day."),
+        "lapsed" => ("lapsed, for nobody decided it in time", "Ask again if it is still needed."),
         "sent_back" => ("sent back", "Please answer on the request’s page: change the answers, or take it back."),
         _ => ("rejected", "Nothing of it will be done."),
     };
@@ -176,7 +178,7 @@ pub(super) async fn decided(
         frame: about.frame(""),
         item: row.label,
         decision: decision.to_owned(),
-        by: row.by.unwrap_or_default(),
+        by: row.by.filter(|_| verdict != "lapsed").unwrap_or_default(),
         comment: comment.to_owned(),
         next: next.to_owned(),
     };

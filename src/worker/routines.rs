@@ -27,6 +27,7 @@ pub(super) const TABLE: &[Routine] = &[
     Routine { name: "deliver-secrets", every: Duration::from_millis(200), run: |w| Box::pin(deliver(w)) },
     Routine { name: "end-grants", every: seconds(1), run: |w| Box::pin(end_grants(w)) },
     Routine { name: "replan-drifted", every: seconds(1), run: |w| Box::pin(replan(w)) },
+    Routine { name: "chase-decisions", every: seconds(30), run: |w| Box::pin(chase(w)) },
     Routine { name: "send-mail", every: seconds(1), run: |w| Box::pin(send_mail(w)) },
     Routine { name: "anchor-evidence", every: seconds(15), run: |w| Box::pin(anchor(w)) },
     Routine { name: "settle-persons", every: seconds(30), run: |w| Box::pin(settle_persons(w)) },
@@ -44,6 +45,10 @@ async fn end_grants(worker: &Worker) -> anyhow::Result<usize> {
 
 async fn replan(worker: &Worker) -> anyhow::Result<usize> {
     Ok(requests::change::replan_drifted(&worker.pool, worker.clock.now()).await?)
+}
+
+async fn chase(worker: &Worker) -> anyhow::Result<usize> {
+    Ok(requests::patience::chase(&worker.pool, worker.clock.now()).await?)
 }
 
 async fn send_mail(worker: &Worker) -> anyhow::Result<usize> {

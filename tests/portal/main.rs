@@ -16,6 +16,7 @@ mod imports;
 mod journeys;
 mod mail;
 mod mirror;
+mod patience;
 mod people;
 mod permissions;
 mod recorded;

@@ -98,6 +98,15 @@ pub async fn cancelled(walk: &mut Walk) {
     walk.did("POST /requests/{number}/items/{item}/decision (reject)", owner.post(&decision, &no)).await;
 }
 
+/// Asked one step higher, and lapsed.
+pub async fn nobody_decides(walk: &mut Walk) {
+    ledger(walk).await;
+    walk.set("update stage set opened_at = now() - interval '4 days' where state = 'open'").await;
+    walk.working("routine: chase-decisions", "select exists (select from stage where escalated_at is not null)").await;
+    walk.set("update stage set opened_at = now() - interval '31 days' where state = 'open'").await;
+    walk.work("select exists (select from request where state = 'lapsed')").await;
+}
+
 /// Given on the third try, after a worker froze; taken away when its day has come.
 pub async fn given_until_a_day(walk: &mut Walk) {
     use tenure::changes::lease::{Lease, lease};

@@ -73,6 +73,7 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("command: an account unlinked", "account.unlinked", "account:"),
     ("routine: deliver-secrets", "secret.revealed", "request:"),
     ("routine: end-grants", "grant.ended", "person:"),
+    ("routine: chase-decisions", "decision.escalated", "request:"),
     ("routine: replan-drifted", "step.released", "request:"),
     ("routine: settle-persons", "person.changed", "person:"),
     ("routine: erase-persons", "person.erased", "person:"),
@@ -102,8 +103,7 @@ const OTHER_ROUTINES: &[(&str, &str)] = &[
 ];
 
 /// Words of a state that nothing in the program sets: reserved, and found here once something does.
-const RESERVED: &[(&str, &str)] =
-    &[("step", "undone"), ("item", "lapsed"), ("request", "lapsed"), ("request", "waiting_for_requester")];
+const RESERVED: &[(&str, &str)] = &[("step", "undone"), ("request", "waiting_for_requester")];
 
 fn route_of(name: &str) -> &str {
     name.split(" (").next().unwrap_or(name)
@@ -151,6 +151,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     asking::sent_back_and_changed(&mut walk).await;
     asking::refused_by_the_target(&mut walk).await;
     asking::cancelled(&mut walk).await;
+    asking::nobody_decides(&mut walk).await;
     asking::given_until_a_day(&mut walk).await;
     work::passwords(&mut walk).await;
     work::unlocked_already(&mut walk).await;

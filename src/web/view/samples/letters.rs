@@ -32,6 +32,7 @@ fn mails() -> Vec<Sample> {
         on_behalf: text("Jonas Berg"),
         changes: vec![text("Nguyễn Thị Lan becomes a member of Finance – Ledger (read)")],
         reason: text("Month-end closing"),
+        waits_since: String::new(),
         due: text("Tuesday 24 November, 18:00 Hamburg"),
     };
     let decided = Decided {
