@@ -22,11 +22,11 @@ enum Found {
     Ill(String),
 }
 
-/// Runs every check and prints a line for each.
+/// Runs every check and prints a line for each. `units` are checked beside those of the naming rules.
 ///
 /// # Errors
 /// Where something must be mended; the lines say what.
-pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
+pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> anyhow::Result<()> {
     let mut ill = 0;
     let mut say = |what: &str, found: Found| {
         let (mark, text) = match found {
@@ -59,7 +59,12 @@ pub async fn run(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
     if config.target.is_empty() {
         say("target systems", Found::Ill("none; add a [[target]]".to_owned()));
     }
-    let containers = if up { containers(&pool).await } else { Vec::new() };
+    let mut containers = if up { containers(&pool).await } else { Vec::new() };
+    containers.extend(units);
+    if containers.is_empty() && !config.target.is_empty() {
+        let text = "no naming rules yet: name the units to be checked, `tenure doctor --unit OU=…`";
+        say("organisational units", Found::Doubtful(text.to_owned()));
+    }
     for target in &config.target {
         let TargetConfig::Ad(ad) = target else {
             for (good, text) in targets::check(target).await {

@@ -46,7 +46,11 @@ enum Command {
     /// Brings the schema up to date and gives the application's role its rights.
     Migrate,
     /// Checks configuration, database, every connector, mail and clock; says what to mend.
-    Doctor,
+    Doctor {
+        /// An organisational unit to check as well, by DN: for a site that has no naming rules yet.
+        #[arg(long)]
+        unit: Vec<String>,
+    },
     /// Brings data in.
     Import {
         #[command(subcommand)]
@@ -101,6 +105,8 @@ enum DemoCommand {
 
 #[derive(Subcommand)]
 enum ImportCommand {
+    /// Sites from a CSV file (code,name,zone,country): people are at one of them. All of it, or nothing.
+    Sites { file: PathBuf },
     /// People from a CSV file: all of it, or nothing and every error by line and field.
     People { file: PathBuf },
 }
@@ -158,7 +164,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::All => processes(config, true, true).await,
         Command::Demo { command } => demo(config, command).await,
         Command::Migrate => migrate(&config).await,
-        Command::Doctor => doctor::run(&config, cli.config.as_deref()).await,
+        Command::Doctor { unit } => doctor::run(&config, cli.config.as_deref(), unit).await,
+        Command::Import { what: ImportCommand::Sites { file } } => people_command::import_sites(&config, &file).await,
         Command::Import { what: ImportCommand::People { file } } => import_people(&config, &file).await,
         Command::People { command } => people_command::run(&config, command).await,
         Command::User { command: UserCommand::Create { user_name, employee_number, role } } => {

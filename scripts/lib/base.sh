@@ -69,7 +69,9 @@ lab_places() {
     demo) LAB_ADDRESS=127.0.0.11 ;;
     test) LAB_ADDRESS=127.0.0.12 ;;
     bench) LAB_ADDRESS=127.0.0.13 ;;
-    *) die "there is no lab called '$LAB'." "Instances: demo, test, bench." ;;
+    # A directory laid out differently, for scripts/second-site; no Exchange belongs to it.
+    second) LAB_ADDRESS=127.0.0.14 ;;
+    *) die "there is no lab called '$LAB'." "Instances: demo, test, bench; second is scripts/second-site's." ;;
     esac
     LAB_DATABASE_PORT=15432
     LAB_MAIL_PORT=2525

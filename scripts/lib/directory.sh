@@ -1,6 +1,7 @@
 # A genuine Active Directory domain controller (Samba) for corp.example.com, on the lab's own address, filled with the company.
 # LAB_INTERFACES: where it listens, if not on a loopback address of its own.
 
+DIRECTORY_REALM=CORP.EXAMPLE.COM DIRECTORY_DOMAIN=CORP DIRECTORY_LOADER=lab/company/load.py
 DIRECTORY_BASE='DC=corp,DC=example,DC=com'
 DIRECTORY_PORTS='88 389 464 636 3268 3269'
 
@@ -12,10 +13,10 @@ directory_certificates() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Tenure lab authority ($LAB)" \
         -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign \
         -keyout "$place/authority.key" -out "$place/authority.pem" 2>"$place/openssl.log"
-    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=dc1.corp.example.com" \
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=dc1.${DIRECTORY_REALM,,}" \
         -keyout "$place/key.pem" -out "$place/request.pem" 2>>"$place/openssl.log"
     printf '%s\n' 'basicConstraints=critical,CA:FALSE' 'keyUsage=critical,digitalSignature' 'extendedKeyUsage=serverAuth' \
-        "subjectAltName=DNS:dc1.corp.example.com,DNS:corp.example.com,DNS:localhost,IP:$LAB_ADDRESS" >"$place/extensions"
+        "subjectAltName=DNS:dc1.${DIRECTORY_REALM,,},DNS:${DIRECTORY_REALM,,},DNS:localhost,IP:$LAB_ADDRESS" >"$place/extensions"
     openssl x509 -req -days 3650 -in "$place/request.pem" -CA "$place/authority.pem" -CAkey "$place/authority.key" -CAcreateserial \
         -extfile "$place/extensions" -out "$place/certificate.pem" 2>>"$place/openssl.log"
     # The stand-in Exchange's own, and the certificate that its tenant knows an application by.
@@ -37,7 +38,7 @@ directory_make() {
     mkdir -p "$place"
     chmod 700 "$place"
     for name in administrator svc-tenure svc-exchange; do (umask 077 && printf 'Lab-%s' "$(secret)" >"$secrets/$name"); done
-    samba-tool domain provision --targetdir="$place" --realm=CORP.EXAMPLE.COM --domain=CORP --server-role=dc \
+    samba-tool domain provision --targetdir="$place" --realm="$DIRECTORY_REALM" --domain="$DIRECTORY_DOMAIN" --server-role=dc \
         --dns-backend=SAMBA_INTERNAL --adminpass="$(cat "$secrets/administrator")" --host-name=dc1 --host-ip="$LAB_ADDRESS" \
         --option="interfaces=${LAB_INTERFACES:-$LAB_ADDRESS/8}" --option="bind interfaces only=yes" >"$LAB_DATA/provision.log" 2>&1 ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the domain could not be made (log: $LAB_DATA/provision.log)."; }
@@ -59,7 +60,7 @@ directory_make() {
         --max-pwd-age=90 --account-lockout-threshold=5 --reset-account-lockout-after=30 --account-lockout-duration=0 >>"$LAB_DATA/provision.log" 2>&1 ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the domain's password policy could not be set (log: $LAB_DATA/provision.log)."; }
     local loaded
-    loaded=$(/usr/bin/python3 -B "$ROOT/lab/company/load.py" "$place/etc/smb.conf" "$secrets" 2>>"$LAB_DATA/provision.log") ||
+    loaded=$(/usr/bin/python3 -B "$ROOT/$DIRECTORY_LOADER" "$place/etc/smb.conf" "$secrets" 2>>"$LAB_DATA/provision.log") ||
         { tail -n 5 "$LAB_DATA/provision.log" >&2; die "the company could not be loaded into the domain (log: $LAB_DATA/provision.log)."; }
     step "directory: $loaded"
 }

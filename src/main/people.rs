@@ -7,6 +7,40 @@ use tenure::clock::Clock;
 use tenure::config::Config;
 use tenure::db;
 use tenure::erasure::{self, Basis, Which};
+use tenure::evidence::By;
+use tenure::people::{self, SiteData};
+
+/// A line of the file of sites.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteRow {
+    code: String,
+    name: String,
+    zone: String,
+    country: String,
+}
+
+/// Brings the file's sites in; those that are there are brought up to date.
+pub async fn import_sites(config: &Config, file: &std::path::Path) -> anyhow::Result<()> {
+    let pool = db::pool(&config.database)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file)?;
+    let by = By { via: "command".to_owned(), ..By::default() };
+    let mut tx = pool.begin().await?;
+    let mut count = 0;
+    for row in reader.deserialize() {
+        let row: SiteRow = row.with_context(|| format!("{}: nothing was imported", file.display()))?;
+        let line = format!("{}, site {}: nothing was imported", file.display(), count + 1);
+        anyhow::ensure!(!row.code.is_empty() && !row.name.is_empty(), "{line}: code or name is empty");
+        let letters = row.country.len() == 2 && row.country.bytes().all(|byte| byte.is_ascii_uppercase());
+        anyhow::ensure!(letters, "{line}: country is two capital letters, such as DE");
+        let data = SiteData { code: &row.code, name: &row.name, zone: &row.zone, country: &row.country };
+        people::site(&mut tx, Clock::System.now(), &by, &data).await.context(line)?;
+        count += 1;
+    }
+    tx.commit().await?;
+    println!("{count} sites.");
+    Ok(())
+}
 
 #[derive(Subcommand)]
 pub enum PeopleCommand {
