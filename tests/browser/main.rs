@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the live suite uses the rest")]
 #[path = "../live/ad_lab.rs"]
 mod ad_lab;
+mod adoption;
 mod chrome;
 mod evidence;
 mod journey;
