@@ -175,7 +175,6 @@ async fn show(
         tabs,
         plan,
         pager,
-        effects_link: None,
         effects,
         button,
         closed,
@@ -267,13 +266,13 @@ fn effects(found: &Preview) -> Vec<String> {
     let people = |count| words::count(count, "person", "people");
     if found.new_people() > 0 {
         effects.push(format!(
-            "{} become known. Accounts come by a request, or are found by adoption.",
+            "New here: {}. Accounts come by a request, or are found by adoption.",
             people(found.new_people())
         ));
     }
     if told("Last day") > 0 {
         effects.push(format!(
-            "{} get another last day. After it they count as left here; their accounts stay until a leaver’s request.",
+            "Another last day: {}. After it they count as left here; their accounts stay until a leaver’s request.",
             people(told("Last day"))
         ));
     }

@@ -137,8 +137,9 @@ fn effects(about: About) -> Vec<String> {
 async fn employments(conn: &mut PgConnection, about: About) -> Result<Vec<String>, Error> {
     let Some(id) = about.person() else { return Ok(Vec::new()) };
     let lines = people::employments(conn, id).await?.into_iter().map(|one| {
-        let until = one.last_day.map_or("open".to_owned(), |day| format!("to {}", long_day(day)));
-        format!("{}, {}, {} · from {} {until}", one.title, one.department, one.site, long_day(one.first_day))
+        let first = long_day(one.first_day);
+        let when = one.last_day.map_or(format!("since {first}"), |day| format!("{first} to {}", long_day(day)));
+        format!("{}, {}, {} · {when}", one.title, one.department, one.site)
     });
     Ok(lines.collect())
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::forms::{AreaField, Choice, FormErrors, SelectField};
 use super::lists::Tab;
-use super::parts::{Crumb, Link, Pager, When};
+use super::parts::{Crumb, Pager, When};
 use super::plan::PlanView;
 use super::shell::Shell;
 
@@ -90,8 +90,6 @@ pub struct FilePage {
     pub pager: Pager,
     /// What follows from it and what does not.
     pub effects: Vec<String>,
-    /// Where effects are seen to.
-    pub effects_link: Option<Link>,
     /// "Import 12 people"; empty where nothing can be applied.
     pub button: String,
     /// Instead of the button.

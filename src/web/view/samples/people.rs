@@ -2,15 +2,18 @@
 
 use super::company::*;
 use super::{HOSTILE, LONG, Sample, page};
+use crate::web::Fields;
 use crate::web::view::catalogue::*;
 use crate::web::view::erasure::*;
 use crate::web::view::forms::Choice;
+use crate::web::view::imports::*;
 use crate::web::view::people::*;
+use crate::web::view::person_form::*;
 use crate::web::view::request::{MenuAction, Notice};
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [person(), lists(), org(), catalogue(), entitlement(), settings(), erasures()].concat()
+    [person(), lists(), org(), catalogue(), entitlement(), settings(), erasures(), imports(), by_hand()].concat()
 }
 
 fn accounts() -> Vec<AccountRow> {
@@ -469,5 +472,126 @@ fn erasures() -> Vec<Sample> {
         page("erasure-list-empty", &list(Vec::new())),
         page("erasure-decide", &decide("Peter Wolf", "")),
         page("erasure-decided", &decide(LONG, "It has been carried out.")),
+    ]
+}
+
+fn imports() -> Vec<Sample> {
+    let mut wrong = FormErrors::default();
+    wrong.add("file", "Line 7: is not UTF-8; save it as “CSV UTF-8”");
+    let start = |errors, begun| StartPage {
+        shell: admin().page("Import people", Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::here("Import")],
+        errors,
+        pasted: text(HOSTILE),
+        largest: text("8 MB"),
+        required: vec!["Employee number", "Given name", "Family name"],
+        optional: vec!["Last day", "Mail"],
+        begun,
+    };
+    let begun = vec![BegunRow { name: text(LONG), href: text("/people/import/1"), when: day(2026, 11, 20) }];
+    let headers = ["Number", "First name", HOSTILE, ""].map(text);
+    let step = |mark, name: &str, changes| StepView { changes, ..StepView::new(mark, name, "line 2", "") };
+    let changes = vec![
+        ChangeView::new("Title", "", Some("Clerk"), Some("Head of books")),
+        ChangeView::new("Last day", "", None, Some("2026-12-31")),
+        ChangeView::new("Family name", "", Some(LONG), Some(HOSTILE)),
+    ];
+    let new =
+        vec![ChangeView::new("Given name", "", None, Some("Nora")), ChangeView::new("Site", "", None, Some("Hamburg"))];
+    let steps = vec![step(Mark::Added, "Nora Nordmann", new), step(Mark::Changed, HOSTILE, changes)];
+    let file = |cells: Vec<CellRow>, button: &str| FilePage {
+        shell: admin().page("hr.csv", Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::to("Import", "/people/import"), Crumb::here("hr.csv")],
+        name: text("hr.csv"),
+        summary: text("412 lines to read; kept for you until Monday"),
+        figures: vec![
+            (1, "new"),
+            (1, "changed"),
+            (410, "as they are"),
+            (12, "not in the file, left alone"),
+            (cells.len(), "to mend in the file"),
+        ],
+        errors: FormErrors::default(),
+        columns: vec![
+            column_field("employee_number", "Employee number", true, &headers, Some(0)),
+            column_field("given_name", "Given name", true, &headers, Some(1)),
+            column_field("mail", "Mail", false, &headers, None),
+        ],
+        columns_open: !cells.is_empty(),
+        action: text("/people/import/1"),
+        cells,
+        cells_more: String::new(),
+        tabs: tabs(),
+        plan: PlanView {
+            title: text("What would change"),
+            items: vec![ItemView::bare(steps.clone())],
+            ..PlanView::default()
+        },
+        pager: Pager::default(),
+        effects: vec![text("Another last day: 1 person. Their accounts stay until a leaver’s request.")],
+        button: text(button),
+        closed: text("Mend 2 cells in the file and bring it again. All is imported or nothing."),
+        digest: text("0"),
+    };
+    let cell = |line, column: &str, message: &str| CellRow { line, column: text(column), message: text(message) };
+    let cells = vec![cell(3, "Start date", "“01.12.2026” is not a day such as 2026-11-30"), cell(4, LONG, HOSTILE)];
+    vec![
+        page("import-start", &start(FormErrors::default(), begun)),
+        page("import-error", &start(wrong, Vec::new())),
+        page("import-file", &file(Vec::new(), "Import 2 people")),
+        page("import-cells", &file(cells, "")),
+    ]
+}
+
+fn by_hand() -> Vec<Sample> {
+    let mut wrong = FormErrors::default();
+    wrong.add("given_name", "Given name is empty");
+    wrong.add("last_day", "Enter a real day, such as 30 11 2026");
+    let typed = [
+        ("family_name", HOSTILE),
+        ("title", LONG),
+        ("site", "Hamburg"),
+        ("last_day_day", "31"),
+        ("last_day_month", "2"),
+    ];
+    let form = |errors, title: &str| PersonForm {
+        shell: admin().page(title, Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::here(title)],
+        title: text(title),
+        summary: String::new(),
+        errors,
+        action: text("/people/1/edit"),
+        fields: Fields(typed.map(|(name, value)| (text(name), text(value))).into()),
+        sites: vec![Choice::new("Hamburg", "Hamburg")],
+        departments: vec![text("Finance")],
+        seen: text("0"),
+        button: text("Save the change"),
+        back: text("/people/1"),
+        asks_person: true,
+        effects: vec![text("Accounts are not touched: not by a name, not by a department, not by a last day.")],
+        employments: vec![text("Accountant, Finance, Hamburg · since 1 March 2022")],
+        another: Some(Link::new("They begin another employment …", "/people/1/employment")),
+    };
+    let role = |word, title, held: &str| RoleRow {
+        word,
+        title,
+        explanation: "Asks for everybody, works on what needs a person, resets and unlocks.",
+        held: text(held),
+        badge: (!held.is_empty()).then(|| Badge::ok("has it")),
+    };
+    let roles = RolesPage {
+        shell: admin().page("Roles of Peter Wolf", Nav::People),
+        crumbs: vec![Crumb::to("People", "/people"), Crumb::to("Peter Wolf", "/people/1"), Crumb::here("Roles")],
+        name: text("Peter Wolf"),
+        summary: text("Accountant, Finance, Hamburg"),
+        errors: FormErrors::default(),
+        action: text("/people/1/roles"),
+        rows: vec![role("desk", "Service desk", "given on Monday by Adam Kern"), role("auditor", "Auditor", "")],
+        no_sign_in: true,
+    };
+    vec![
+        page("person-form", &form(FormErrors::default(), "Change Peter Wolf")),
+        page("person-form-error", &form(wrong, "Change Peter Wolf")),
+        page("person-roles", &roles),
     ]
 }

@@ -183,7 +183,58 @@ fn adoption() -> Vec<Sample> {
         comment: text(HOSTILE),
         read_only: text(read_only),
     };
+    let link = |account: &str, note: &str| LinkRow {
+        account: text(account),
+        href: text("/adoption/1"),
+        display_name: text("Room 4"),
+        person: Person::to("Peter Wolf", "/people/1"),
+        note: text(note),
+    };
+    let card = |title: &str, links: Vec<LinkRow>, automatic| RuleCard {
+        id: title.to_lowercase().replace(' ', "-"),
+        title: text(title),
+        explanation: text("The user name is made of the person’s name, as in “pwolf” or “peter.wolf”."),
+        word: "user_name",
+        system: text("ad:corp"),
+        system_words: text("Active Directory"),
+        automatic,
+        count: if links.is_empty() { text("It would link nothing now.") } else { text("2 accounts") },
+        button: if links.is_empty() { String::new() } else { text("Link 1 account") },
+        links,
+        more: String::new(),
+        digest: text("0"),
+    };
+    let rules = RulesPage {
+        shell: admin().page("Rules of adoption", Nav::Adoption),
+        crumbs: vec![Crumb::to("Adoption", "/adoption"), Crumb::here("Rules")],
+        errors: FormErrors::default(),
+        cards: vec![
+            card("Name", Vec::new(), true),
+            card("User name", vec![link("pwolf", ""), link(LONG, "yours: somebody else links it")], false),
+        ],
+        may_switch: true,
+    };
+    let beyond = |rows| BeyondPage {
+        shell: admin().page("Held beyond the rules", Nav::Adoption),
+        crumbs: vec![Crumb::to("Adoption", "/adoption"), Crumb::here("Beyond the rules")],
+        summary: text("2 memberships of 1 person that no rule of birthright gives and nobody asked for here"),
+        query: text(HOSTILE),
+        rows,
+        pager: Pager::default(),
+        empty: Empty::new("Nothing", "Everything that people hold is given by a rule, or was asked for."),
+    };
+    let held = BeyondRow {
+        person: Person::to("Peter Wolf", "/people/1"),
+        account: text("pwolf"),
+        group: text(LONG),
+        href: Some(text("/catalogue/1")),
+        sox: true,
+        standing: text("In the catalogue; held before Tenure"),
+    };
     vec![
+        page("adoption-rules", &rules),
+        page("adoption-beyond", &beyond(vec![held])),
+        page("adoption-beyond-empty", &beyond(Vec::new())),
         page(
             "adoption-full",
             &list(vec![
