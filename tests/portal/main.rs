@@ -19,6 +19,7 @@ mod mirror;
 mod patience;
 mod people;
 mod permissions;
+mod queries;
 mod recorded;
 mod safety;
 mod witness;
