@@ -1,5 +1,7 @@
 //! `tenure doctor`: is everything there that is needed? Each line says what was looked at, and what to mend.
 
+mod systems;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,11 +9,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::clock::Clock;
-use crate::config::{Config, TargetConfig, read_secret};
-use crate::connectors::ad::AdConnector;
+use crate::config::{Config, read_secret};
 use crate::evidence::anchoring::Anchoring;
 use crate::evidence::state;
-use crate::{catalog, db, mail, targets, worker};
+use crate::{db, mail, worker};
 
 /// How one check came out.
 enum Found {
@@ -56,37 +57,8 @@ pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> an
     for (what, found) in evidence(config, up.then_some(&pool)).await {
         say(what, found);
     }
-    if config.target.is_empty() {
-        say("target systems", Found::Ill("none; add a [[target]]".to_owned()));
-    }
-    let mut containers = if up { containers(&pool).await } else { Vec::new() };
-    containers.extend(units);
-    if containers.is_empty() && !config.target.is_empty() {
-        let text = "no naming rules yet: name the units to be checked, `tenure doctor --unit OU=…`";
-        say("organisational units", Found::Doubtful(text.to_owned()));
-    }
-    for target in &config.target {
-        let TargetConfig::Ad(ad) = target else {
-            for (good, text) in targets::check(target).await {
-                say(target.key(), if good { Found::Well(text) } else { Found::Ill(text) });
-            }
-            continue;
-        };
-        let connector = AdConnector::new(targets::ad_settings(ad));
-        let mut findings = connector.check(&containers, Clock::System.now()).await;
-        if up && findings.iter().any(|finding| finding.good) {
-            findings.extend(connector.check_groups(&groups(&pool, &ad.key).await).await);
-        }
-        for finding in findings {
-            say(
-                &ad.key,
-                match (finding.good, finding.doubtful) {
-                    (true, false) => Found::Well(finding.text),
-                    (true, true) => Found::Doubtful(finding.text),
-                    (false, _) => Found::Ill(finding.text),
-                },
-            );
-        }
+    for (what, found) in systems::all(config, up.then_some(&pool), units).await {
+        say(&what, found);
     }
     match &config.mail {
         Some(mail) => say(
@@ -100,29 +72,6 @@ pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> an
     }
     anyhow::ensure!(ill == 0, "{ill} thing(s) to mend");
     Ok(())
-}
-
-/// The organisational units that the naming rules put accounts into; none before there are rules.
-async fn containers(pool: &PgPool) -> Vec<String> {
-    let Ok(mut conn) = pool.acquire().await else { return Vec::new() };
-    let Ok(rules) = catalog::rules(&mut conn).await else { return Vec::new() };
-    let naming = rules.naming.body;
-    let mut all: Vec<String> = naming.parent.into_values().chain([naming.quarantine_ou]).collect();
-    all.retain(|container| !container.is_empty());
-    all.sort();
-    all.dedup();
-    all
-}
-
-/// The groups of a directory that the catalogue offers or gives by rule.
-async fn groups(pool: &PgPool, system: &str) -> Vec<uuid::Uuid> {
-    let asked = sqlx::query_scalar!(
-        "select distinct e.native_id from entitlement e
-         where e.system = $1 and e.kind = 'group_membership'
-           and not exists (select from directory_group g where g.system = e.system and g.native_id = e.native_id and g.gone_at is not null)",
-        system
-    );
-    asked.fetch_all(pool).await.unwrap_or_default()
 }
 
 /// The address without a password in it.
