@@ -196,7 +196,7 @@ async fn a_role_is_given_and_taken_and_ends_their_sessions(options: PgPoolOption
     let after = portal.browser_of(company.employee).await;
     assert_eq!(after.get("/queue").await.status, StatusCode::FORBIDDEN);
     for (role, what) in [("manager", "give"), ("desk", "lend"), ("", "")] {
-        assert_eq!(admin.post(&page, &[("role", role), ("what", what)]).await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(admin.post(&page, &[("role", role), ("what", what)]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     assert_eq!((records(&portal.owner, "role.given").await, records(&portal.owner, "role.taken").await), (1, 1));
 }
