@@ -103,5 +103,6 @@ async fn a_page_sends_as_many_statements_for_many_rows_as_for_one(options: PgPoo
         .map(|((page, few), (_, many))| format!("{page}: {few} → {many}"))
         .collect();
     assert!(grown.is_empty(), "statements grow with the rows: {grown:#?}");
-    assert!(many.iter().all(|(_, count)| *count <= 25), "{many:?}");
+    // The person page, with everything that is known of somebody, sends the most.
+    assert!(many.iter().all(|(_, count)| *count <= 32), "{many:?}");
 }
