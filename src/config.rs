@@ -56,6 +56,8 @@ pub struct WebConfig {
     pub insecure_http: bool,
     /// A proxy in front whose `X-Forwarded-For` is believed; none by default.
     pub trusted_proxy: Option<std::net::IpAddr>,
+    /// The site has one administrator, who releases the settings that they proposed; each record of it says so.
+    pub one_administrator: bool,
 }
 
 impl Default for WebConfig {
@@ -66,6 +68,7 @@ impl Default for WebConfig {
             company: "your company".to_owned(),
             insecure_http: false,
             trusted_proxy: None,
+            one_administrator: false,
         }
     }
 }

@@ -104,7 +104,7 @@ pub async fn grant(owner: &mut PgConnection, app_role: &str) -> Result<(), sqlx:
          grant select, insert, update, delete on all tables in schema public to {role};
          grant usage on all sequences in schema public to {role};
          revoke update, delete, truncate on evidence_record, evidence_disclosure, evidence_leaf, evidence_anchor, decision, setting_version from {role};
-         revoke delete on evidence_subject, evidence_log, request, item, stage, step, attempt, person, access_grant, erasure from {role};
+         revoke delete on evidence_subject, evidence_log, request, item, stage, step, attempt, person, access_grant, erasure, setting_proposal from {role};
          grant execute on function erase_evidence(uuid) to {role};
          revoke insert, update, delete on _sqlx_migrations from {role};"
     );

@@ -80,6 +80,8 @@ pub enum Operation {
     SeeCatalogue,
     SeeHolders,
     SeeSettings,
+    ProposeSetting,
+    ReleaseSetting,
     SeeHistory,
     TakeReport,
     SeeAdoption,
@@ -136,6 +138,8 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::SeeCatalogue,       [ANY,      ANY,     ANY,     ANY,     ANY,     ANY,     ANY,     ANY,     NO ]),
     (O::SeeHolders,         [NO,       NO,      OWNED,   ANY,     ANY,     ANY,     ANY,     ANY,     NO ]),
     (O::SeeSettings,        [NO,       NO,      NO,      ANY,     ANY,     ANY,     ANY,     ANY,     NO ]),
+    (O::ProposeSetting,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     NO ]),
+    (O::ReleaseSetting,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     NO ]),
     (O::SeeHistory,         [NO,       NO,      NO,      NO,      NO,      ANY,     ANY,     ANY,     NO ]),
     (O::TakeReport,         [NO,       NO,      NO,      NO,      NO,      ANY,     ANY,     ANY,     ANY]),
     (O::SeeAdoption,        [NO,       NO,      NO,      NO,      ANY,     NO,      ANY,     ANY,     NO ]),
@@ -262,6 +266,9 @@ impl Operation {
             O::ChangeAnswers => "The answers are changed by whoever gave them.",
             O::RevealSecret => "This password is for somebody else to read.",
             O::SeePersonFully => "You see accounts and access of yourself and of those who report to you.",
+            O::ProposeSetting | O::ReleaseSetting => {
+                "Settings are proposed by one administrator and released by another."
+            }
             O::ProposeErasure => "Erasing is proposed by an administrator, and never about oneself.",
             O::DecideErasure => "Erasing is approved by security or an administrator, and never about oneself.",
             O::LinkAccount | O::GiveRole | O::ManageSignIns | O::ChangePerson => {

@@ -113,6 +113,10 @@ pub mod op {
         /// Who holds an entitlement.
         SeeHolders => SeeHolders;
         SeeSettings => SeeSettings;
+        /// Drafting and proposing a setting.
+        ProposeSetting => ProposeSetting;
+        /// Releasing, rejecting or withdrawing a proposal; releasing never one's own.
+        ReleaseSetting => ReleaseSetting;
         SeeHistory => SeeHistory;
         /// Taking records away, as a bundle.
         TakeReport => TakeReport;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Setting;
+use super::settings::{Invalid, Setting, invalid};
 use crate::ids::EntitlementId;
 use crate::people::EmploymentType;
 
@@ -66,11 +66,19 @@ impl Birthright {
 impl Setting for Birthright {
     const KIND: &'static str = "birthright";
 
-    fn check(&self) -> Result<(), String> {
-        match self.rules.iter().find(|rule| rule.name.trim().is_empty() || rule.entitlements.is_empty()) {
-            Some(rule) => Err(format!("rule “{}” needs a name and at least one entitlement", rule.name)),
-            None => Ok(()),
+    fn check(&self) -> Result<(), Invalid> {
+        for (at, rule) in self.rules.iter().enumerate() {
+            if rule.name.trim().is_empty() {
+                return Err(invalid(format!("rules.{at}.name"), "Give the rule a name, such as “location”"));
+            }
+            if rule.entitlements.is_empty() {
+                return Err(invalid(
+                    format!("rules.{at}.entitlements"),
+                    format!("Rule “{}” gives nothing: name at least one entitlement", rule.name),
+                ));
+            }
         }
+        Ok(())
     }
 }
 

@@ -301,7 +301,17 @@ pub async fn add(
     by: &By,
     new: &NewEntitlement,
 ) -> Result<EntitlementId, EvidenceError> {
-    let id = EntitlementId::new();
+    put(conn, now, by, EntitlementId::new(), new).await
+}
+
+/// The same, under that id where it is not there yet.
+pub(super) async fn put(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    id: EntitlementId,
+    new: &NewEntitlement,
+) -> Result<EntitlementId, EvidenceError> {
     // A change waits for whoever else is at the row; the row is what orders changes of one entitlement.
     let before = match by_native(conn, &new.system, new.native_id, (new.held, &new.right)).await? {
         Some(id) => {

@@ -1,18 +1,20 @@
 //! What can be asked for, who owns it, and the rules.
 //!
 //! An *entitlement* is something that can be held (a group's membership, a right on a mailbox), with an owner, a risk and a SOX flag. The rules
-//! (routes, naming, birthright, service levels) are data in immutable *versions*: a plan names the versions that it was made
+//! (routes, naming, birthright, service levels, wording) are data in immutable *versions*, proposed by one and released by another: a plan names the versions that it was made
 //! from, and a version once released is never changed, only followed by another.
 
 mod birthright;
 mod entitlements;
 mod erase;
 pub mod naming;
+pub mod proposals;
 mod retention;
 pub mod routes;
 mod service_levels;
 mod settings;
 mod systems;
+mod wording;
 
 pub use birthright::{Birthright, BirthrightInput, BirthrightRule, Condition};
 pub use entitlements::{
@@ -23,5 +25,6 @@ pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
 pub use service_levels::{Level, Patience, ServiceLevels};
-pub use settings::{CatalogError, Rules, Setting, Versioned, history, release, retention, rules};
+pub use settings::{CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, wording};
 pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};
+pub use wording::{About as MailAbout, LETTERS, Letter, Said, VARIABLES, Wording};

@@ -8,7 +8,7 @@ use minijinja::{Environment, Error, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::settings::Setting;
+use super::settings::{Invalid, Setting, invalid};
 use crate::people::EmploymentType;
 
 /// How far the numbered fall-back goes.
@@ -203,30 +203,51 @@ impl Naming {
 impl Setting for Naming {
     const KIND: &'static str = "naming";
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Invalid> {
         for (what, templates) in [("user_name", &self.user_name), ("cn", &self.cn), ("address", &self.address)] {
             if !templates.last().is_some_and(|template| template.contains("{{ n }}")) {
-                return Err(format!(
-                    "{what}: the last template needs “{{{{ n }}}}”, so that there is always a free name"
-                ));
+                return Err(invalid(what, "The last template needs “{{ n }}”, so that there is always a free name"));
             }
         }
-        if !self.quarantine_ou.contains('=')
-            || self.parent.is_empty()
-            || self.parent.values().any(|dn| !dn.contains('='))
-        {
-            return Err("parent and quarantine_ou are distinguished names, such as OU=Hamburg,OU=Staff,DC=corp,DC=example,DC=com".to_owned());
+        let place = "A place is a distinguished name, such as OU=Hamburg,OU=Staff,DC=corp,DC=example,DC=com";
+        if self.parent.is_empty() || self.parent.values().any(|dn| !dn.contains('=')) {
+            return Err(invalid("parent", place));
         }
-        let example = NameInput {
-            given_name: "Zoë".into(),
-            family_name: "Groß".into(),
-            display_name: None,
-            kind: EmploymentType::Employee,
-            site: self.parent.keys().next().cloned().unwrap_or_default(),
-            department: "Example".into(),
-            employee_number: Some("1".into()),
-        };
-        self.propose(&example, &|_, _| false).map(drop).map_err(|error| error.message)
+        if !self.quarantine_ou.contains('=') {
+            return Err(invalid("quarantine_ou", place));
+        }
+        for (what, domain) in [("upn_domain", &self.upn_domain), ("mail_domain", &self.mail_domain)] {
+            let letter = |letter: char| letter.is_ascii_alphanumeric() || ".-".contains(letter);
+            if domain.trim_matches('.').is_empty() || !domain.chars().all(letter) {
+                return Err(invalid(what, "A domain, such as example.com"));
+            }
+        }
+        // Each by itself, so that the one which does not work is named.
+        let engine = engine();
+        let named = [("user_name", &self.user_name), ("cn", &self.cn), ("address", &self.address)];
+        let own = std::slice::from_ref(&self.display_name);
+        for (what, templates) in named.into_iter().chain([("display_name", &own.to_vec())]) {
+            for template in templates {
+                self.render(&engine, template, &example(&self.parent), Some(2))
+                    .map_err(|error| invalid(what, error.message))?;
+            }
+        }
+        self.propose(&example(&self.parent), &|_, _| false)
+            .map(drop)
+            .map_err(|error| invalid("user_name", format!("For Zoë Groß: {}", error.message)))
+    }
+}
+
+/// Somebody to try rules on.
+fn example(parent: &BTreeMap<String, String>) -> NameInput {
+    NameInput {
+        given_name: "Zoë".into(),
+        family_name: "Groß".into(),
+        display_name: None,
+        kind: EmploymentType::Employee,
+        site: parent.keys().next().cloned().unwrap_or_default(),
+        department: "Example".into(),
+        employee_number: Some("1".into()),
     }
 }
 
@@ -398,7 +419,7 @@ mod tests {
     #[test]
     fn a_rule_without_a_numbered_end_is_not_released() {
         let rules = Naming { user_name: vec!["{{ given }}".to_owned()], ..rules() };
-        assert!(rules.check().unwrap_err().contains("user_name"));
+        assert!(rules.check().unwrap_err().field == "user_name");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use chrono::{Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use super::settings::Setting;
+use super::settings::{Invalid, Setting, invalid};
 
 /// Counted from the last day of the last employment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ impl Retention {
 impl Setting for Retention {
     const KIND: &'static str = "retention";
 
-    fn check(&self) -> Result<(), String> {
-        if (1..=30).contains(&self.years) { Ok(()) } else { Err("years are from 1 to 30".to_owned()) }
+    fn check(&self) -> Result<(), Invalid> {
+        if (1..=30).contains(&self.years) { Ok(()) } else { Err(invalid("years", "Years are from 1 to 30")) }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Risk;
-use super::settings::Setting;
+use super::settings::{Invalid, Setting, invalid};
 
 /// Whom a stage asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,33 @@ impl Route {
     }
 }
 
+impl Route {
+    fn check(&self) -> Result<(), Invalid> {
+        // What nobody decides beforehand can only be what the matrix binds to a role.
+        let without = ["leaver_immediate", "password_reset", "unlock"];
+        let only_those = !self.kinds.is_empty() && self.kinds.iter().all(|kind| without.contains(&kind.as_str()));
+        if self.name.trim().is_empty() {
+            return Err(invalid("name", "Give the route a name, such as “Joiner’s account”"));
+        }
+        if self.stages.is_empty() && !only_those {
+            return Err(invalid(
+                "stages",
+                format!("Route “{}” asks nobody; only {} may ask nobody", self.name, without.join(", ")),
+            ));
+        }
+        if !self.stages.is_empty() && self.stages.iter().all(StageRule::may_be_left_out) && !only_those {
+            return Err(invalid(
+                "stages",
+                format!("Route “{}” would ask nobody when a manager or an owner asks", self.name),
+            ));
+        }
+        match self.stages.iter().position(|stage| stage.reason.trim().is_empty()) {
+            Some(at) => Err(invalid(format!("stages.{at}.reason"), "Say why policy asks them: they read it")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Routes {
     /// The stages for this item, in order. Where no row fits, the desk decides: nothing is approved by default.
     pub fn stages(&self, input: &RouteInput) -> Vec<StageRule> {
@@ -147,25 +174,13 @@ impl Routes {
 impl Setting for Routes {
     const KIND: &'static str = "routes";
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Invalid> {
         if self.routes.is_empty() {
-            return Err("there is no route at all".to_owned());
+            return Err(invalid("", "There is no route at all: the service desk would decide everything"));
         }
-        for route in &self.routes {
-            // What nobody decides beforehand can only be what the matrix binds to a role.
-            let without = ["leaver_immediate", "password_reset", "unlock"];
-            let only_those = !route.kinds.is_empty() && route.kinds.iter().all(|kind| without.contains(&kind.as_str()));
-            if route.stages.is_empty() && !only_those {
-                return Err(format!("route “{}” has no stage; only {} may have none", route.name, without.join(", ")));
-            }
-            let every_may_be_left_out = !route.stages.is_empty() && route.stages.iter().all(StageRule::may_be_left_out);
-            if every_may_be_left_out && !only_those {
-                return Err(format!("route “{}” would ask nobody when a manager or an owner asks", route.name));
-            }
-            if let Some(stage) = route.stages.iter().find(|stage| stage.reason.trim().is_empty()) {
-                return Err(format!("route “{}”: the stage {:?} has no reason", route.name, stage.role));
-            }
-        }
+        self.routes.iter().enumerate().try_for_each(|(at, route)| {
+            route.check().map_err(|wrong| invalid(format!("routes.{at}.{}", wrong.field), wrong.message))
+        })?;
         Ok(())
     }
 }
@@ -213,6 +228,6 @@ mod tests {
         let mut routes = defaults();
         routes.routes[0].stages.clear();
         routes.routes[0].kinds = vec!["joiner".to_owned()];
-        assert!(routes.check().unwrap_err().contains("no stage"));
+        assert!(routes.check().unwrap_err().message.contains("asks nobody"));
     }
 }

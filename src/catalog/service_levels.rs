@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::settings::Setting;
+use super::settings::{Invalid, Setting, invalid};
 
 /// Priority and clocks of a kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,19 +81,19 @@ impl ServiceLevels {
 impl Setting for ServiceLevels {
     const KIND: &'static str = "service_levels";
 
-    fn check(&self) -> Result<(), String> {
-        for (name, level) in
-            self.kinds.iter().map(|(name, level)| (name.as_str(), level)).chain([("default", &self.default)])
-        {
+    fn check(&self) -> Result<(), Invalid> {
+        let named = self.kinds.iter().map(|(name, level)| (format!("kinds.{name}"), level));
+        for (name, level) in named.chain([("default".to_owned(), &self.default)]) {
             if !(1..=4).contains(&level.priority) {
-                return Err(format!("{name}: priority is 1 to 4"));
+                return Err(invalid(format!("{name}.priority"), "The priority is 1 to 4"));
             }
             let year = 366 * 24 * 60;
             if !(1..=year).contains(&level.respond_minutes)
                 || !(level.respond_minutes..=year).contains(&level.resolve_minutes)
             {
-                return Err(format!(
-                    "{name}: minutes are from 1 to a year, and resolving takes no less than responding"
+                return Err(invalid(
+                    format!("{name}.resolve_minutes"),
+                    "Minutes are from 1 to a year, and resolving takes no less than responding",
                 ));
             }
         }
@@ -103,9 +103,10 @@ impl Setting for ServiceLevels {
             || !(1..=366).contains(&patience.lapse_days)
             || patience.escalate() >= patience.lapse()
         {
-            return Err(
-                "patience: hours and days are from 1 to a year, and what lapses was asked higher before".to_owned()
-            );
+            return Err(invalid(
+                "patience.lapse_days",
+                "Hours and days are from 1 to a year, and what lapses was asked higher before",
+            ));
         }
         Ok(())
     }

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::{Birthright, Naming, Retention, Routes, ServiceLevels};
+use super::{Birthright, Naming, Retention, Routes, ServiceLevels, Wording};
 use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
+use crate::ids::PersonId;
 use crate::target::Value;
 
 /// Why rules could not be read or released.
@@ -21,19 +24,40 @@ pub enum CatalogError {
     Missing(&'static str),
     #[error("Version {version} of the {kind} rules cannot be read: {source}")]
     Unreadable { kind: &'static str, version: i32, source: serde_json::Error },
-    #[error("These {kind} rules cannot be used: {message}")]
-    Invalid { kind: &'static str, message: String },
+    #[error("These {kind} rules cannot be used: {wrong}")]
+    Invalid { kind: &'static str, wrong: Invalid },
+    /// The state does not allow it; plain words.
+    #[error("{0}")]
+    Conflict(&'static str),
+    #[error(transparent)]
+    Denied(#[from] crate::access::Denied),
+    #[error(transparent)]
+    People(#[from] crate::people::PeopleError),
+}
+
+/// What is wrong with a body, and in which field of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    /// The path in the body: `user_name`, `routes.3.stages`; empty for the whole.
+    pub field: String,
+    pub message: String,
+}
+
+/// That field, with what is wrong and how to mend it.
+pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid {
+    Invalid { field: field.into(), message: message.into() }
 }
 
 /// A kind of rules: its name in tables and records, and what makes a body usable.
 pub trait Setting: Serialize + DeserializeOwned {
     const KIND: &'static str;
 
-    /// What is wrong with it, in plain words.
+    /// Whether it can be used.
     ///
     /// # Errors
     /// The first thing that cannot be used.
-    fn check(&self) -> Result<(), String>;
+    fn check(&self) -> Result<(), Invalid>;
 }
 
 /// One released version.
@@ -76,6 +100,14 @@ pub async fn rules(conn: &mut PgConnection) -> Result<Rules, CatalogError> {
 /// Where the database does not answer or the body is not of its kind.
 pub async fn retention(conn: &mut PgConnection) -> Result<Retention, CatalogError> {
     Ok(history::<Retention>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
+}
+
+/// The wording of mails: the latest version, as it comes with Tenure where none was ever released.
+///
+/// # Errors
+/// Where the database does not answer or the body is not of its kind.
+pub async fn wording(conn: &mut PgConnection) -> Result<Wording, CatalogError> {
+    Ok(history::<Wording>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
 }
 
 async fn latest<T: Setting>(conn: &mut PgConnection) -> Result<Versioned<T>, CatalogError> {
@@ -126,34 +158,87 @@ pub async fn release<T: Setting>(
     body: &T,
     note: &str,
 ) -> Result<i32, CatalogError> {
-    body.check().map_err(|message| CatalogError::Invalid { kind: T::KIND, message })?;
+    body.check().map_err(|wrong| CatalogError::Invalid { kind: T::KIND, wrong })?;
     let json = serde_json::to_value(body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    let canonical = serde_json_canonicalizer::to_vec(&json).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    let digest = hex::encode(Sha256::digest(&canonical));
-    crate::evidence::hold(conn, &format!("setting:{}", T::KIND)).await?;
-    let before = history::<T>(conn, 1).await?.pop();
-    if let Some(before) = before.as_ref().filter(|before| before.digest == digest) {
-        return Ok(before.version);
-    }
-    let version = before.map_or(1, |before| before.version + 1);
-    let record = Record {
-        detail: Facts::default()
-            .plain("version", Value::Number(version.into()))
-            .plain("digest", digest.clone())
-            .personal("note", note),
-        ..Record::new(action::SETTING_RELEASED, format!("setting:{}", T::KIND), by.clone())
+    let released = Released {
+        kind: T::KIND,
+        body: &json,
+        note,
+        proposed_by: None,
+        released_by: by.person.map(PersonId),
+        alone: false,
+        proposal: None,
     };
+    insert(conn, now, by, &released).await
+}
+
+/// A version about to come into force.
+pub(super) struct Released<'a> {
+    pub kind: &'a str,
+    pub body: &'a Json,
+    pub note: &'a str,
+    pub proposed_by: Option<PersonId>,
+    pub released_by: Option<PersonId>,
+    /// The proposer released it.
+    pub alone: bool,
+    pub proposal: Option<Uuid>,
+}
+
+/// SHA-256 of the body's canonical JSON, hex.
+pub(super) fn digest(body: &Json) -> Result<String, sqlx::Error> {
+    let canonical = serde_json_canonicalizer::to_vec(body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    Ok(hex::encode(Sha256::digest(&canonical)))
+}
+
+/// The version in force of a kind, 0 for none, and its digest. Holds the kind until the transaction ends.
+pub(super) async fn newest(conn: &mut PgConnection, kind: &str) -> Result<(i32, String), CatalogError> {
+    crate::evidence::hold(conn, &format!("setting:{kind}")).await?;
+    let known =
+        sqlx::query!("select version, digest from setting_version where kind = $1 order by version desc limit 1", kind)
+            .fetch_optional(conn)
+            .await?;
+    Ok(known.map_or((0, String::new()), |row| (row.version, row.digest)))
+}
+
+/// Writes the next version, unless the one in force says the same. Returns the version in force.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    new: &Released<'_>,
+) -> Result<i32, CatalogError> {
+    let digest = digest(new.body)?;
+    let (known, same) = newest(conn, new.kind).await?;
+    if same == digest {
+        return Ok(known);
+    }
+    let version = known + 1;
+    let mut detail = Facts::default()
+        .plain("version", Value::Number(version.into()))
+        .plain("digest", digest.clone())
+        .personal("note", new.note);
+    if let (Some(proposer), Some(proposal)) = (new.proposed_by, new.proposal) {
+        detail = detail
+            .plain("proposal", proposal.to_string())
+            .plain("proposed_by", proposer.to_string())
+            .plain("alone", new.alone);
+    }
+    let record =
+        Record { detail, ..Record::new(action::SETTING_RELEASED, format!("setting:{}", new.kind), by.clone()) };
     append(conn, now, &record).await?;
     sqlx::query!(
-        "insert into setting_version (kind, version, digest, body, note, proposed_by, released_by, released_at)
-         values ($1, $2, $3, $4, $5, $6, $6, $7)",
-        T::KIND,
+        "insert into setting_version (kind, version, digest, body, note, proposed_by, released_by, released_at, alone, proposal)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        new.kind,
         version,
         digest,
-        json,
-        note,
-        by.person,
-        now
+        new.body,
+        new.note,
+        new.proposed_by.map(|person| person.0),
+        new.released_by.map(|person| person.0),
+        now,
+        new.alone,
+        new.proposal
     )
     .execute(conn)
     .await?;

@@ -126,3 +126,30 @@ pub async fn target_systems(conn: &mut PgConnection) -> Result<Vec<TargetSystem>
     };
     Ok(rows.into_iter().map(|row| system((row.key, row.name, row.mode, row.facts))).collect())
 }
+
+/// Sets a system to observe only beside its configuration, or takes that back.
+pub(super) async fn hold_back(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    key: &SystemKey,
+    held_back: bool,
+) -> Result<(), EvidenceError> {
+    let subject = format!("system:{}", key.0);
+    evidence::hold(conn, &subject).await?;
+    let changed =
+        sqlx::query!("update target_system set held_back = $2 where key = $1 and held_back <> $2", key.0, held_back)
+            .execute(&mut *conn)
+            .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(());
+    }
+    let facts = |held: bool| Some(Facts::default().plain("observe_only_by_setting", held));
+    let record = Record {
+        before: facts(!held_back),
+        after: facts(held_back),
+        ..Record::new(action::SYSTEM_CHANGED, subject, by.clone())
+    };
+    append(conn, now, &record).await?;
+    Ok(())
+}

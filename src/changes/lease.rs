@@ -173,6 +173,7 @@ async fn due(conn: &mut PgConnection) -> Result<Option<Row>, sqlx::Error> {
             where ((s.state in ('ready', 'retrying') and s.due_at <= now())
                    or (s.state = 'running' and s.lease_until < now()))
               and i.state in ('approved', 'applying', 'needs_person')
+              and not exists (select from target_system t where t.key = s.system and t.held_back)
             order by coalesce(s.due_at, s.lease_until), s.id
             limit 1
               for update of s skip locked"#

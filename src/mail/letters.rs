@@ -17,6 +17,25 @@ pub struct MailFrame {
     pub url: String,
     /// The company's name.
     pub company: String,
+    /// What the company says above the facts; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub opening: String,
+    /// What it says below them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub closing: String,
+    /// Whom to ask.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub footer: String,
+}
+
+impl MailFrame {
+    /// The facts as plain text, between what the company says.
+    fn around(&self, facts: &str) -> String {
+        let parts = [self.opening.as_str(), facts.trim_end(), &self.closing, &self.footer];
+        let mut text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
+        text.push('\n');
+        text
+    }
 }
 
 /// A request was submitted; to the requester.
@@ -119,7 +138,7 @@ macro_rules! mail {
             }
             /// As plain text.
             pub fn text(&self) -> Result<String, askama::Error> {
-                $text { mail: self }.render()
+                Ok(self.frame.around(&$text { mail: self }.render()?))
             }
             /// As HTML.
             pub fn html(&self) -> Result<String, askama::Error> {
@@ -153,7 +172,7 @@ mail!(Failed, FailedText, FailedHtml, "mail/failed.txt", "mail/failed.html", |ma
 ));
 
 /// Control characters (line breaks above all) become spaces: a subject must not begin another header.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 pub use erase::erase;
 pub use send::{MailError, check, send_due};
 
+use crate::catalog::{self, CatalogError, MailAbout, Wording};
 use crate::ids::{PersonId, RequestNumber};
 use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
 
@@ -82,6 +83,30 @@ pub fn text(letter: serde_json::Value, (base_url, company): (&str, &str)) -> Opt
     message.bodies().ok().map(|(text, _)| text)
 }
 
+/// Fills in whom it is for and what the company says around the facts; returns the subject.
+async fn worded(
+    conn: &mut PgConnection,
+    message: &mut Message,
+    (number, to): (&str, String),
+) -> Result<String, sqlx::Error> {
+    // Wording that cannot be read is no reason to tell nobody.
+    let wording = match catalog::wording(conn).await {
+        Ok(wording) => wording,
+        Err(CatalogError::Database(error)) => return Err(error),
+        Err(_) => Wording::default(),
+    };
+    let template = message.template();
+    let frame = message.frame();
+    let said = wording.say(template, &MailAbout { number, title: &frame.title, to: &to });
+    (frame.opening, frame.closing, frame.footer) = (said.opening, said.closing, said.footer);
+    frame.to = to;
+    Ok(if said.subject.is_empty() {
+        message.subject()
+    } else {
+        letters::one_line(&format!("[{number}] {}", said.subject))
+    })
+}
+
 /// Puts a message on its way to somebody, in the caller's transaction. Somebody without an address gets none.
 ///
 /// # Errors
@@ -96,7 +121,7 @@ pub async fn enqueue(
     let person =
         sqlx::query!("select display_name, mail from person where id = $1", to.0).fetch_one(&mut *conn).await?;
     let Some(address) = person.mail else { return Ok(()) };
-    message.frame().to = person.display_name;
+    let subject = worded(conn, &mut message, (&number.to_string(), person.display_name)).await?;
     let id = Uuid::now_v7();
     sqlx::query!(
         "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at)
@@ -106,7 +131,7 @@ pub async fn enqueue(
         address,
         message.template(),
         number.0,
-        message.subject(),
+        subject,
         sqlx::types::Json(&message) as _,
         format!("{id}@tenure"),
         format!("request-{}@tenure", number.0),

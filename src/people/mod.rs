@@ -5,6 +5,7 @@
 //! Dates are local to the site; instants are derived from them. Nobody is ever deleted, only erased.
 
 mod by_hand;
+mod calendar;
 mod erase;
 pub mod import;
 mod org;
@@ -18,10 +19,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use by_hand::{Typed, Written, begin_employment, change, check, employments, make, written};
+pub use calendar::Calendar;
 pub use erase::erase;
 pub use import::{Imported, RowError, import};
 pub use org::{Branch, Reports, manager_of, org, reports_to, team};
-pub use write::{NewPerson, SiteData, change_expected, expect, set_last_day, set_mail, settle_states, site, withdraw};
+pub use write::{
+    NewPerson, SiteData, WholeSite, change_expected, expect, set_last_day, set_mail, settle_states, site,
+    site_calendar, whole_site, withdraw,
+};
 
 use crate::evidence::EvidenceError;
 use crate::ids::PersonId;

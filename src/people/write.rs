@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{EmploymentType, PeopleError, fold};
+use super::{Calendar, EmploymentType, PeopleError, fold};
 use crate::evidence::{self, By, Facts, Record, action, append};
 use crate::ids::PersonId;
 use crate::target::Value;
@@ -123,6 +123,64 @@ pub async fn site(
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// A place of work with all that is set of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeSite {
+    pub name: String,
+    pub zone: String,
+    pub country: String,
+    /// None: Monday to Friday, nine to five.
+    pub calendar: Option<Calendar>,
+}
+
+/// All that is set of the site of that code.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn whole_site(conn: &mut PgConnection, code: &str) -> Result<Option<WholeSite>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select name, zone, country, calendar as "calendar: sqlx::types::Json<Calendar>" from site where code = $1"#,
+        code
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| WholeSite {
+        name: row.name,
+        zone: row.zone,
+        country: row.country,
+        calendar: row.calendar.map(|calendar| calendar.0),
+    }))
+}
+
+/// Sets when a site works; the same calendar is left alone.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn site_calendar(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    code: &str,
+    calendar: &Calendar,
+) -> Result<(), PeopleError> {
+    let before = whole_site(conn, code).await?.map(|site| site.calendar.unwrap_or_default());
+    if before.as_ref() == Some(calendar) {
+        return Ok(());
+    }
+    let text = |calendar: &Calendar| serde_json::to_string(calendar).unwrap_or_default();
+    let facts = |calendar: &Calendar| Facts::default().plain("calendar", text(calendar));
+    let record = Record {
+        before: before.as_ref().map(facts),
+        after: Some(facts(calendar)),
+        ..Record::new(action::SITE_CHANGED, format!("site:{code}"), by.clone())
+    };
+    append(conn, now, &record).await.map_err(sqlx::Error::from)?;
+    sqlx::query!("update site set calendar = $2 where code = $1", code, sqlx::types::Json(calendar) as _)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ pub mod sight;
 mod sight_mail;
 mod stages;
 pub mod submit;
+pub mod trial;
 
 pub use sight_mail::organisations;
 

@@ -221,7 +221,7 @@ pub(super) async fn plan_now(
 }
 
 /// Whether the person decides here, holds a role or a SOX entitlement.
-async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_privileged(conn: &mut PgConnection, person: PersonId) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists (select from role_holding where person = $1)
                or exists (select from entitlement where owner = $1)

@@ -1,4 +1,4 @@
-//! The catalogue and the settings, to read.
+//! The catalogue: what can be asked for, and what could be added to it.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::requests::{ROWS, links};
-use super::view::catalogue::{CataloguePage, EntitlementPage, EntitlementRow, HolderRow};
+use super::view::catalogue::{CataloguePage, EntitlementPage, EntitlementRow, GroupRow, HolderRow, NewEntryPage};
 use super::view::forms::Choice;
 use super::view::lists::Tab;
 use super::view::parts::{Crumb, Empty, Fact, Facts, Link, Pager, Person};
@@ -63,7 +63,7 @@ pub async fn page(
     let mut risks = vec![Choice::new("", "All risks").chosen_if(risk)];
     risks.extend(["low", "normal", "high"].map(|word| Choice::new(word, format!("{word} risk")).chosen_if(risk)));
     let rows = rows(&mut conn, &me, &found).await?;
-    let settings = me.may(Operation::SeeSettings);
+    let (adds, settings) = (me.may(Operation::ProposeSetting), me.may(Operation::SeeSettings));
     let page = CataloguePage {
         summary: format!(
             "{}, {} in scope of SOX",
@@ -77,7 +77,11 @@ pub async fn page(
         rows,
         pager: links("/catalogue", &fields, next),
         empty: Empty::new("Nothing found", "Try another word, or another view."),
-        places: if settings { vec![Link::new("Settings", "/settings")] } else { Vec::new() },
+        places: [(adds, "Add an entry", "/catalogue/new"), (settings, "Settings", "/settings")]
+            .into_iter()
+            .filter(|(shown, _, _)| *shown)
+            .map(|(_, label, href)| Link::new(label, href))
+            .collect(),
         shell: me.shell(&state, &mut conn, "Catalogue", Nav::Catalogue).await?,
     };
     viewer::page(&page)
@@ -164,6 +168,12 @@ pub async fn entitlement(
         holders_summary,
         pager,
         ask: may_ask.then(|| Link::new("Ask for this", format!("/requests/new/access?join={id}"))),
+        settings: me.may(Operation::SeeSettings).then(|| {
+            Link::new(
+                if me.may(Operation::ProposeSetting) { "Change" } else { "Versions" },
+                format!("/settings/entitlement:{id}"),
+            )
+        }),
         shell: me.shell(&state, &mut conn, found.name.clone(), Nav::Catalogue).await?,
     };
     viewer::page(&page)
@@ -252,4 +262,54 @@ async fn holders(
     });
     let summary = words::count(usize::try_from(count).unwrap_or(0), "person", "people");
     Ok((holders.collect(), summary, links(&format!("/catalogue/{id}"), fields, next)))
+}
+
+/// `GET /catalogue/new`
+pub async fn new(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::ProposeSetting>(&mut conn, &me.actor(), Object::None).await?;
+    let like = fields.text("q").to_lowercase().replace(['%', '_', '\\', '\0'], "");
+    let after: Option<(String, Uuid)> = cursor::open(&me.live, fields.text("after"));
+    let mut rows = sqlx::query!(
+        r#"select g.system, g.native_id, g.name, g.description, g.dn,
+                  (select count(*) from membership m where m.system = g.system and m.group_id = g.native_id) as "members!"
+             from directory_group g
+            where g.gone_at is null
+              and not exists (select from entitlement e where e.system = g.system and e.native_id = g.native_id
+                                 and e.kind = 'group_membership')
+              and ($1 = '' or lower(g.name) like '%' || $1 || '%' or lower(g.description) like '%' || $1 || '%')
+              and ($2::text is null or (g.name, g.native_id) > ($2, $3))
+            order by g.name, g.native_id limit $4"#,
+        like,
+        after.as_ref().map(|(name, _)| name.as_str()),
+        after.as_ref().map(|(_, id)| *id),
+        ROWS + 1
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let more = i64::try_from(rows.len()).unwrap_or(0) > ROWS;
+    rows.truncate(usize::try_from(ROWS).unwrap_or(50));
+    let next = rows.last().filter(|_| more).map(|row| cursor::seal(&me.live, &(&row.name, row.native_id)));
+    let rows = rows.into_iter().map(|row| GroupRow {
+        text: if row.description.is_empty() { row.dn } else { format!("{} · {}", row.description, row.dn) },
+        name: row.name,
+        system: row.system,
+        native_id: row.native_id.to_string(),
+        members: words::count(usize::try_from(row.members).unwrap_or(0), "member", "members"),
+    });
+    let page = NewEntryPage {
+        crumbs: vec![Crumb::to("Catalogue", "/catalogue"), Crumb::here("Add an entry")],
+        summary: "Groups of the directory that are not in the catalogue. An entry is proposed by you and released by another administrator.".to_owned(),
+        query: fields.text("q").to_owned(),
+        rows: rows.collect(),
+        pager: links("/catalogue/new", &fields, next),
+        empty: Empty::new("No such group", "Every group that fits is in the catalogue already, or was not seen in the directory yet."),
+        shell: me.shell(&state, &mut conn, "Add to the catalogue", Nav::Catalogue).await?,
+    };
+    viewer::page(&page)
 }

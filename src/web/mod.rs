@@ -201,9 +201,17 @@ fn looking() -> Router<AppState> {
         .route("/search/lists", get(teams::pick_mail))
         .route("/search/suggest", get(teams::suggest))
         .route("/catalogue", get(catalogue::page))
+        .route("/catalogue/new", get(catalogue::new))
         .route("/catalogue/{id}", get(catalogue::entitlement))
         .route("/settings", get(settings::settings))
-        .route("/settings/{kind}", get(settings::setting))
+        .route("/settings/{subject}", get(settings::setting))
+        .route("/settings/drafts", post(settings::drafts::begin))
+        .route("/settings/drafts/{id}", get(settings::drafts::page).post(settings::drafts::change))
+        .route(
+            "/settings/drafts/{id}/rules/{rule}",
+            get(settings::drafts::rule_page).post(settings::drafts::change_rule),
+        )
+        .route("/settings/proposals/{id}", get(settings::proposals::page).post(settings::proposals::decide))
         .route("/evidence", get(evidence::page))
         .route("/history", get(history::page))
         .route("/history/bundle", post(bundles::take))

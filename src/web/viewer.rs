@@ -53,13 +53,17 @@ pub enum Said {
     PersonChanged,
     Adopted,
     Switched,
+    SettingProposed,
+    SettingReleased,
+    SettingRejected,
+    SettingWithdrawn,
 }
 
 /// The cookie of [`Said`].
 pub const SAID: &str = "said";
 
 impl Said {
-    const ALL: [(Self, &'static str, &'static str); 20] = [
+    const ALL: [(Self, &'static str, &'static str); 24] = [
         (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
         (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
         (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
@@ -87,6 +91,14 @@ impl Said {
             "Linked, each with its record. What the accounts hold becomes “before Tenure” within a minute.",
         ),
         (Self::Switched, "switched", "Changed, and in the evidence. The worker looks at all accounts once more."),
+        (
+            Self::SettingProposed,
+            "setting_proposed",
+            "Proposed. Nothing changes before another administrator has released it.",
+        ),
+        (Self::SettingReleased, "setting_released", "Released. It counts from the time that is said here."),
+        (Self::SettingRejected, "setting_rejected", "Rejected. What is in force stays."),
+        (Self::SettingWithdrawn, "setting_withdrawn", "Withdrawn. What is in force stays."),
         (Self::PersonChanged, "person_changed", "Changed, and in the evidence."),
     ];
 

@@ -113,6 +113,13 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
+/// A text as one segment of a path.
+pub fn segment(text: &str) -> String {
+    const PLAIN: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b':');
+    percent_encoding::utf8_percent_encode(text, PLAIN).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

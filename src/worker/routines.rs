@@ -9,7 +9,7 @@ use super::Worker;
 use crate::changes::{secret, settle};
 use crate::evidence::By;
 use crate::target::Connector;
-use crate::{access, erasure, grants, mail, mirror, people, requests};
+use crate::{access, catalog, erasure, grants, mail, mirror, people, requests};
 
 /// One periodic task.
 pub(super) struct Routine {
@@ -28,6 +28,7 @@ pub(super) const TABLE: &[Routine] = &[
     Routine { name: "end-grants", every: seconds(1), run: |w| Box::pin(end_grants(w)) },
     Routine { name: "replan-drifted", every: seconds(1), run: |w| Box::pin(replan(w)) },
     Routine { name: "chase-decisions", every: seconds(30), run: |w| Box::pin(chase(w)) },
+    Routine { name: "settings-in-force", every: seconds(5), run: |w| Box::pin(settings_in_force(w)) },
     Routine { name: "send-mail", every: seconds(1), run: |w| Box::pin(send_mail(w)) },
     Routine { name: "anchor-evidence", every: seconds(15), run: |w| Box::pin(anchor(w)) },
     Routine { name: "settle-persons", every: seconds(30), run: |w| Box::pin(settle_persons(w)) },
@@ -49,6 +50,10 @@ async fn replan(worker: &Worker) -> anyhow::Result<usize> {
 
 async fn chase(worker: &Worker) -> anyhow::Result<usize> {
     Ok(requests::patience::chase(&worker.pool, worker.clock.now()).await?)
+}
+
+async fn settings_in_force(worker: &Worker) -> anyhow::Result<usize> {
+    Ok(catalog::proposals::in_force_due(&worker.pool, worker.clock.now()).await?)
 }
 
 async fn send_mail(worker: &Worker) -> anyhow::Result<usize> {

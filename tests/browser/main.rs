@@ -10,6 +10,7 @@ mod evidence;
 mod journey;
 mod mail;
 mod pages;
+mod settings;
 #[allow(dead_code, reason = "the live suite uses the rest")]
 #[path = "../live/site.rs"]
 mod site;

@@ -56,6 +56,13 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("admin", "/adoption", "adoption"),
     ("admin", "/adoption/rules", "adoption-rules"),
     ("admin", "/adoption/beyond", "adoption-beyond"),
+    ("admin", "/settings", "settings"),
+    ("admin", "{naming}", "draft-naming"),
+    ("admin", "{routes}", "draft-routes"),
+    ("admin", "{routes}/rules/3", "rule"),
+    ("admin", "{mail}", "draft-mail"),
+    ("admin", "{proposal}", "proposal"),
+    ("admin", "/catalogue/new", "catalogue-new"),
     ("admin", "/settings/routes", "routes"),
     ("admin", "/settings/naming", "naming"),
     ("admin", "/settings/birthright", "birthright"),
@@ -91,6 +98,7 @@ async fn every_page_is_good_to_look_at() {
     let number = site.joiner("Nguyễn Thị", "Bild", &[("groups", "Finance – Ledger (read)")]).await;
     let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "Contracts archive")]).await;
     let record = crate::evidence::proved(&site, number.0).await;
+    let settings = settings(&portal).await;
     let mut wrong = Vec::new();
     for look in Look::ALL {
         let mut browser = Browser::open(&portal, look).await;
@@ -103,6 +111,7 @@ async fn every_page_is_good_to_look_at() {
                 whose = user;
             }
             let path = path.replace("{n}", &number.0.to_string()).replace("{r}", &record.to_string());
+            let path = settings.iter().fold(path, |path, (name, page)| path.replace(name, page));
             browser.go(&path).await;
             browser.see("//h1").await;
             picture(&browser, &format!("{name}-{}.png", look.word())).await;
@@ -123,6 +132,39 @@ async fn every_page_is_good_to_look_at() {
     }
     sheet();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Drafts and a proposal to look at: the placeholders of [`PAGES`] and their pages.
+async fn settings(portal: &Portal) -> Vec<(&'static str, String)> {
+    let browser = Browser::open(portal, Look::Wide).await;
+    browser.enter("admin").await;
+    let mut pages = Vec::new();
+    for (name, subject) in
+        [("{naming}", "naming"), ("{routes}", "routes"), ("{mail}", "mail"), ("{proposal}", "retention")]
+    {
+        browser.go(&format!("/settings/{subject}")).await;
+        browser.press("Propose a change").await;
+        browser.see("//h2[normalize-space(.)='Propose']").await;
+        match subject {
+            "naming" => browser.fill("user_name", "{{ family|ascii|lower|letters }}{{ given|ascii|lower|first(1) }}\n{{ family|ascii|lower|letters|first(15) }}{{ n }}").await,
+            "mail" => browser.fill("letters.done.opening", "Dear {{ to }},\nwhat you asked for is done.").await,
+            "retention" => {
+                browser.fill("years", "8").await;
+                browser.fill("note", "As the new law has it").await;
+            }
+            _ => {}
+        }
+        let button = match subject {
+            "retention" => "//button[@value='propose']",
+            "routes" => "//button[@value='down:2']",
+            _ => "//button[normalize-space(.)='Keep and see what changes']",
+        };
+        browser.click(button).await;
+        browser.see("//h2[normalize-space(.)='What changes']").await;
+        pages.push((name, browser.driver.current_url().await.unwrap().path().to_owned()));
+    }
+    browser.close().await;
+    pages
 }
 
 /// A form sent empty: errors in place, nothing lost.

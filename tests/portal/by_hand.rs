@@ -6,35 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::ids::PersonId;
 
 use crate::support::Portal;
-use crate::support::browser::Answer;
-
-/// The form of a page as a browser would send it: every field with its value.
-fn filled(page: &Answer) -> Vec<(String, String)> {
-    let html = page.html();
-    let all = scraper::Selector::parse("main form input[name], main form select[name]").unwrap();
-    let chosen = scraper::Selector::parse("option[selected]").unwrap();
-    html.select(&all)
-        .map(|field| {
-            let value = match field.value().name() {
-                "select" => field.select(&chosen).next().and_then(|option| option.value().attr("value")),
-                _ => field.value().attr("value"),
-            };
-            (field.value().attr("name").unwrap().to_owned(), value.unwrap_or_default().to_owned())
-        })
-        .filter(|(name, _)| name != "csrf")
-        .collect()
-}
-
-/// The same with some answers changed.
-fn with<'a>(form: &'a [(String, String)], changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut fields: Vec<(&str, &str)> = form
-        .iter()
-        .filter(|(name, _)| !changed.iter().any(|(other, _)| other == name))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    fields.extend(changed);
-    fields
-}
+use crate::support::browser::with;
 
 const NEW: [(&str, &str); 12] = [
     ("employee_number", "H-1"),
@@ -84,7 +56,7 @@ async fn somebody_is_written_down_changed_and_comes_back(options: PgPoolOptions,
     assert_eq!((title.as_str(), manager.as_deref()), ("Clerk", Some("Maria Keller")));
     assert_eq!(records(db, "person.made").await, 1);
 
-    let form = filled(&admin.get(&format!("/people/{id}/edit")).await);
+    let form = admin.get(&format!("/people/{id}/edit")).await.filled("main form");
     let changed = [
         ("title", "Head"),
         ("phone", "+49 40 7"),
@@ -104,7 +76,7 @@ async fn somebody_is_written_down_changed_and_comes_back(options: PgPoolOptions,
 
     let edit = admin.get(&format!("/people/{id}/edit")).await;
     assert!(edit.text.contains("They begin another employment"), "{}", edit.text);
-    let form = filled(&admin.get(&format!("/people/{id}/employment")).await);
+    let form = admin.get(&format!("/people/{id}/employment")).await.filled("main form");
     assert!(!form.iter().any(|(name, _)| name == "given_name"), "they are who they are");
     let early = [("first_day_day", "30"), ("first_day_month", "6"), ("first_day_year", "2026")];
     let refused = admin.post(&format!("/people/{id}/employment"), &with(&form, &early)).await;
@@ -149,7 +121,7 @@ async fn what_is_wrong_stands_beside_its_field(options: PgPoolOptions, connect: 
     assert!(twice.text.contains("This employee number belongs to somebody else already"), "{}", twice.text);
     // Nobody is above themselves.
     let maria = company.manager;
-    let form = filled(&admin.get(&format!("/people/{maria}/edit")).await);
+    let form = admin.get(&format!("/people/{maria}/edit")).await.filled("main form");
     let answer = admin.post(&format!("/people/{maria}/edit"), &with(&form, &[("manager", "H-1")])).await;
     assert!(answer.text.contains("nobody is above themselves"), "{}", answer.text);
     // Saved as it is, nothing changes and nothing is recorded.
@@ -210,7 +182,7 @@ async fn a_last_day_without_a_leaver_is_told(options: PgPoolOptions, connect: Pg
     let admin = portal.browser_of(company.admin).await;
     let page = format!("/people/{}", company.anna);
     assert!(!admin.get(&page).await.text.contains("they would stay enabled"));
-    let form = filled(&admin.get(&format!("{page}/edit")).await);
+    let form = admin.get(&format!("{page}/edit")).await.filled("main form");
     let day = [("last_day_day", "31"), ("last_day_month", "12"), ("last_day_year", "2026")];
     let answer = admin.post(&format!("{page}/edit"), &with(&form, &day)).await;
     assert_eq!(answer.location(), page, "{}", answer.text);

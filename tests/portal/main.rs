@@ -22,4 +22,5 @@ mod permissions;
 mod queries;
 mod recorded;
 mod safety;
+mod settings;
 mod witness;

@@ -33,6 +33,10 @@ const MUTATING: &[&str] = &[
     "/people/{id}/erasure",
     "/erasures/{id}",
     "/history/bundle",
+    "/settings/drafts",
+    "/settings/drafts/{id}",
+    "/settings/drafts/{id}/rules/{rule}",
+    "/settings/proposals/{id}",
     "/people/new",
     "/people/{id}/edit",
     "/people/{id}/employment",
@@ -50,7 +54,12 @@ const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];
 fn filled(route: &str) -> String {
     let id = Uuid::nil().to_string();
     let route = route.replace("{id}", &id).replace("{account}", &id).replace("/steps/{step}", &format!("/steps/{id}"));
-    route.replace("{number}", "1").replace("{item}", "1").replace("{kind}", "access").replace("{step}", "answers")
+    route
+        .replace("{number}", "1")
+        .replace("{item}", "1")
+        .replace("{kind}", "access")
+        .replace("{step}", "answers")
+        .replace("{rule}", "0")
 }
 
 /// The route table as it stands in the source: each method and path.

@@ -52,6 +52,44 @@ impl Answer {
         let selector = Selector::parse(&format!("input[name=\"{name}\"]")).unwrap();
         html.select(&selector).next().and_then(|input| input.value().attr("value")).map(str::to_owned)
     }
+
+    /// What a browser would send of the form that `within` finds: every field with its value, but for the form's token.
+    pub fn filled(&self, within: &str) -> Vec<(String, String)> {
+        let html = self.html();
+        let all =
+            Selector::parse(&format!("{within} input[name], {within} select[name], {within} textarea[name]")).unwrap();
+        let chosen = Selector::parse("option[selected]").unwrap();
+        let first = Selector::parse("option").unwrap();
+        html.select(&all)
+            .filter(|field| {
+                !matches!(field.value().attr("type"), Some("checkbox" | "radio"))
+                    || field.value().attr("checked").is_some()
+            })
+            .map(|field| {
+                let value = match field.value().name() {
+                    "select" => {
+                        let option = field.select(&chosen).next().or_else(|| field.select(&first).next());
+                        option.and_then(|option| option.value().attr("value")).unwrap_or_default().to_owned()
+                    }
+                    "textarea" => field.text().collect::<String>().trim_start_matches('\n').to_owned(),
+                    _ => field.value().attr("value").unwrap_or_default().to_owned(),
+                };
+                (field.value().attr("name").unwrap().to_owned(), value)
+            })
+            .filter(|(name, _)| name != "csrf")
+            .collect()
+    }
+}
+
+/// A form's fields with some answers changed.
+pub fn with<'a>(form: &'a [(String, String)], changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut fields: Vec<(&str, &str)> = form
+        .iter()
+        .filter(|(name, _)| !changed.iter().any(|(other, _)| other == name))
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    fields.extend(changed);
+    fields
 }
 
 /// Sends one request to the router.

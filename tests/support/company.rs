@@ -194,3 +194,12 @@ pub async fn rules(portal: &Portal, company: &Company) -> (EntitlementId, Uuid) 
     .unwrap();
     (everybody, account)
 }
+
+/// Makes somebody an administrator as well.
+pub async fn administrator(db: &PgPool, person: PersonId) {
+    sqlx::query("insert into role_holding (person, role) values ($1, 'administrator')")
+        .bind(person)
+        .execute(db)
+        .await
+        .unwrap();
+}

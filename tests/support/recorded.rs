@@ -11,6 +11,7 @@ use sqlx::{Executor, PgConnection, PgPool};
 /// Tables that the application may change without a record, and why nobody needs proof of it.
 pub const WITHOUT: &[(&str, &str)] = &[
     ("draft", "answers before they are asked for; what is submitted is recorded"),
+    ("setting_draft", "a change before it is proposed; the proposal is recorded"),
     ("import_draft", "a file before it is applied; each person that it changes is recorded"),
     ("import_column", "how headers of files were read the last time"),
     ("routine", "whose turn a periodic task is"),

@@ -1,4 +1,4 @@
-//! The catalogue and the settings that decide: entitlements, routes, naming rules, birthrights.
+//! The catalogue: entitlements, who decides about them, who holds them.
 
 use askama::Template;
 
@@ -53,7 +53,7 @@ pub struct CataloguePage {
     pub pager: Pager,
     /// What to say when there are none.
     pub empty: Empty,
-    /// Settings that can be read: routes, naming rules, birthrights.
+    /// Settings, and adding an entry.
     pub places: Vec<Link>,
 }
 
@@ -104,77 +104,32 @@ pub struct EntitlementPage {
     pub pager: Pager,
     /// Asks for it: a link to the form with it chosen; none if the viewer may not ask.
     pub ask: Option<Link>,
+    /// Its versions, and a change of it; none where the viewer may not see settings.
+    pub settings: Option<Link>,
 }
 
-/// A block of a setting: "Joiner · high risk" with what applies.
+/// A group that is not in the catalogue.
 #[derive(Clone, Debug)]
-pub struct SettingBlock {
-    /// Its name.
-    pub title: String,
-    /// A sentence; may be empty.
+pub struct GroupRow {
+    pub name: String,
+    /// Its description and place.
     pub text: String,
-    /// Its lines: term and values; values of templates in monospace.
-    pub facts: Facts,
+    pub system: String,
+    pub native_id: String,
+    /// "12 members".
+    pub members: String,
 }
 
-/// A version of a setting.
-#[derive(Clone, Debug)]
-pub struct SettingVersion {
-    /// "3".
-    pub number: String,
-    /// Its page.
-    pub href: String,
-    /// In force since, or from when to when.
-    pub when: When,
-    /// "released by Lena Sørensen, proposed by Ruth Tanaka".
-    pub by: String,
-    /// In force, superseded.
-    pub state: Badge,
-    /// The one shown.
-    pub current: bool,
-}
-
-/// `GET /settings`: what can be read.
+/// `GET /catalogue/new` (`q`): groups of the mirror that nobody can ask for yet.
 #[derive(Template)]
-#[template(path = "catalogue/settings.html")]
-pub struct SettingsPage {
-    /// Surroundings.
+#[template(path = "catalogue/new.html")]
+pub struct NewEntryPage {
     pub shell: Shell,
-    /// Name, what it decides, address, version in force.
-    pub kinds: Vec<SettingKind>,
-}
-
-/// A kind of setting.
-#[derive(Clone, Debug)]
-pub struct SettingKind {
-    /// "Routes".
-    pub title: String,
-    /// "Who must decide, by kind of request and risk."
-    pub text: String,
-    /// `/settings/{kind}`.
-    pub href: String,
-    /// "version 3, since 2 March".
-    pub version: String,
-}
-
-/// `GET /settings/{kind}` (`?version=`): one version, to read.
-#[derive(Template)]
-#[template(path = "catalogue/setting.html")]
-pub struct SettingPage {
-    /// Surroundings.
-    pub shell: Shell,
-    /// The path above the heading.
     pub crumbs: Vec<Crumb>,
-    /// "Naming rules".
-    pub title: String,
-    /// "Version 3, in force since 2 March 2026".
     pub summary: String,
-    /// "9f2c…e1a7".
-    pub digest: String,
-    /// What it says, in words.
-    pub blocks: Vec<SettingBlock>,
-    /// The body as stored, indented JSON.
-    pub body: String,
-    /// All versions.
-    pub versions: Vec<SettingVersion>,
+    /// As typed.
+    pub query: String,
+    pub rows: Vec<GroupRow>,
+    pub pager: Pager,
+    pub empty: Empty,
 }

@@ -372,6 +372,7 @@ embeddable!(PickerField);
 pub enum AnyField {
     Text(TextField),
     Area(AreaField),
+    Select(SelectField),
     Radio(RadioField),
     Check(CheckField),
     Date(DateField),
@@ -383,6 +384,7 @@ impl Display for AnyField {
         match self {
             Self::Text(field) => field.fmt(f),
             Self::Area(field) => field.fmt(f),
+            Self::Select(field) => field.fmt(f),
             Self::Radio(field) => field.fmt(f),
             Self::Check(field) => field.fmt(f),
             Self::Date(field) => field.fmt(f),

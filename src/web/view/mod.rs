@@ -44,6 +44,7 @@ pub mod progress;
 pub mod queue;
 pub mod request;
 pub mod secrets;
+pub mod settings;
 pub mod shell;
 pub mod signin;
 pub mod states;

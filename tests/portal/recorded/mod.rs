@@ -6,6 +6,7 @@ mod asking;
 mod own;
 mod people;
 mod refused;
+mod settings;
 mod walk;
 mod work;
 
@@ -56,6 +57,11 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("POST /people/{id}/erasure", "erasure.proposed", "erasure:"),
     ("POST /erasures/{id} (approve)", "erasure.approved", "erasure:"),
     ("POST /erasures/{id} (reject)", "erasure.rejected", "erasure:"),
+    ("POST /settings/drafts/{id} (propose)", "setting.proposed", "setting:"),
+    ("POST /settings/proposals/{id} (release)", "setting.released", "setting:"),
+    ("POST /settings/proposals/{id} (schedule)", "setting.approved", "setting:"),
+    ("POST /settings/proposals/{id} (reject)", "setting.rejected", "setting:"),
+    ("POST /settings/proposals/{id} (withdraw)", "setting.withdrawn", "setting:"),
     ("POST /history/bundle", "report.taken", ""),
     ("POST /api/v1/requests", "request.submitted", "request:"),
     ("POST /api/v1/requests/{number}/items/{item}/decisions", "approval.rejected", "request:"),
@@ -74,6 +80,8 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("routine: deliver-secrets", "secret.revealed", "request:"),
     ("routine: end-grants", "grant.ended", "person:"),
     ("routine: chase-decisions", "decision.escalated", "request:"),
+    ("routine: settings-in-force", "setting.released", "setting:"),
+    ("routine: settings-in-force (overtaken)", "setting.overtaken", "setting:"),
     ("routine: replan-drifted", "step.released", "request:"),
     ("routine: settle-persons", "person.changed", "person:"),
     ("routine: erase-persons", "person.erased", "person:"),
@@ -93,6 +101,9 @@ const UNRECORDED: &[(&str, &[&str], &str)] = &[
         "a file before it is applied, and how headers were read",
     ),
     ("POST /people/import/{id}/discard", &["import_draft"], "a file that is not applied"),
+    ("POST /settings/drafts", &["setting_draft"], "a change before it is proposed"),
+    ("POST /settings/drafts/{id}", &["setting_draft"], "a change before it is proposed"),
+    ("POST /settings/drafts/{id}/rules/{rule}", &["setting_draft"], "a change before it is proposed"),
     ("POST /requests/{number}/answers", &["draft"], "opens the answers as a draft; sending it is recorded"),
 ];
 
@@ -148,6 +159,7 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     own::commands(&mut walk).await;
     people::file(&mut walk).await;
     people::by_hand(&mut walk).await;
+    settings::proposals(&mut walk).await;
     asking::sent_back_and_changed(&mut walk).await;
     asking::refused_by_the_target(&mut walk).await;
     asking::cancelled(&mut walk).await;

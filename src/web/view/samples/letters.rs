@@ -14,6 +14,9 @@ fn frame() -> MailFrame {
         number: text("REQ-000482"),
         title: format!("New joiner: {HOSTILE}"),
         url: text("https://tenure.example.com/requests/482"),
+        opening: String::new(),
+        closing: String::new(),
+        footer: String::new(),
         company: text("Example Corp"),
     }
 }

@@ -9,6 +9,7 @@ mod letters;
 mod own;
 mod pages;
 mod people;
+mod settings;
 mod work;
 
 use std::{fs, path::Path};
@@ -26,8 +27,18 @@ fn page(name: &'static str, template: &impl Template) -> Sample {
 }
 
 fn all() -> Vec<Sample> {
-    [pages::all(), own::all(), forms::all(), work::all(), auditing::all(), letters::all(), people::all(), fragments()]
-        .concat()
+    [
+        pages::all(),
+        own::all(),
+        forms::all(),
+        work::all(),
+        auditing::all(),
+        letters::all(),
+        people::all(),
+        settings::all(),
+        fragments(),
+    ]
+    .concat()
 }
 
 /// The pieces that scripts fetch; each has its text without a script too.

@@ -1,4 +1,4 @@
-//! Samples: persons, team, org chart, search, catalogue, settings.
+//! Samples: persons, team, org chart, search, catalogue.
 
 use super::company::*;
 use super::{HOSTILE, LONG, Sample, page};
@@ -13,7 +13,7 @@ use crate::web::view::request::{MenuAction, Notice};
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [person(), lists(), org(), catalogue(), entitlement(), settings(), erasures(), imports(), by_hand()].concat()
+    [person(), lists(), org(), catalogue(), entitlement(), erasures(), imports(), by_hand()].concat()
 }
 
 fn accounts() -> Vec<AccountRow> {
@@ -332,6 +332,7 @@ fn entitlement() -> Vec<Sample> {
         holders_summary: text("23 people"),
         pager: Pager::default(),
         ask,
+        settings: Some(Link::new("Change", "/settings/entitlement:1")),
     };
     vec![
         page(
@@ -344,58 +345,6 @@ fn entitlement() -> Vec<Sample> {
         ),
         page("entitlement-empty", &one(Vec::new(), true, None)),
         page("entitlement-read-only", &one(Vec::new(), false, None)),
-    ]
-}
-
-fn settings() -> Vec<Sample> {
-    let list = |kinds| SettingsPage { shell: auditor().page("Settings", Nav::Settings), kinds };
-    let kind = |title: &str, words: &str| SettingKind {
-        title: text(title),
-        text: text(words),
-        href: text("/settings/naming"),
-        version: text("version 3, since 2 March"),
-    };
-    let version = |number: &str, current| SettingVersion {
-        number: text(number),
-        href: text("?version=3"),
-        when: day(2026, 3, 2),
-        by: text("released by Lena Sørensen, proposed by Ruth Tanaka"),
-        state: if current { Badge::ok("in force") } else { Badge::quiet("superseded") },
-        current,
-    };
-    let block = |title: &str| SettingBlock {
-        title: text(title),
-        text: text("Tried in this order until a name is free."),
-        facts: Facts(vec![
-            Fact::code("1", "{{ given|initials }}{{ family|ascii|lower }}"),
-            Fact::code("2", "{{ given|ascii|lower }}.{{ family|ascii|lower }}"),
-            Fact::new("Longest", "20 characters"),
-        ]),
-    };
-    let one = |blocks, body: &str| SettingPage {
-        shell: auditor().page("Naming rules", Nav::Settings),
-        crumbs: vec![Crumb::to("Settings", "/settings"), Crumb::here("Naming rules")],
-        title: text("Naming rules"),
-        summary: text("Version 3, in force since 2 March 2026"),
-        digest: text("9f2c…e1a7"),
-        blocks,
-        body: text(body),
-        versions: vec![version("3", true), version("2", false)],
-    };
-    vec![
-        page(
-            "settings-list",
-            &list(vec![
-                kind("Routes", "Who must decide, by kind of request and risk."),
-                kind("Naming rules", "How sign-in names, mail addresses and places are made."),
-            ]),
-        ),
-        page("settings-empty", &list(Vec::new())),
-        page(
-            "setting-full",
-            &one(vec![block("User name"), block("Mail address")], &format!("{{\n  \"user_name\": [\"{LONG}\"]\n}}")),
-        ),
-        page("setting-empty", &one(Vec::new(), "")),
     ]
 }
 

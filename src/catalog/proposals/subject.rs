@@ -1,0 +1,388 @@
+//! What can be proposed: rules, an entry of the catalogue, a site, a target system; what each is now, and what makes a
+//! new body of it usable.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::super::settings::{CatalogError, Invalid, Setting, invalid};
+use super::super::{
+    Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels, Wording, entitlements,
+};
+use crate::evidence::By;
+use crate::ids::{EntitlementId, PersonId};
+use crate::people::{self, Calendar};
+use crate::target::SystemKey;
+
+/// A kind of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Routes,
+    Naming,
+    Birthright,
+    ServiceLevels,
+    Retention,
+    Mail,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::Routes, Self::Naming, Self::Birthright, Self::ServiceLevels, Self::Retention, Self::Mail];
+
+    /// The word in tables, records and addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Routes => Routes::KIND,
+            Self::Naming => Naming::KIND,
+            Self::Birthright => Birthright::KIND,
+            Self::ServiceLevels => ServiceLevels::KIND,
+            Self::Retention => Retention::KIND,
+            Self::Mail => Wording::KIND,
+        }
+    }
+
+    fn check(self, body: &Json) -> Result<(), Invalid> {
+        match self {
+            Self::Routes => read::<Routes>(body)?.check(),
+            Self::Naming => read::<Naming>(body)?.check(),
+            Self::Birthright => read::<Birthright>(body)?.check(),
+            Self::ServiceLevels => read::<ServiceLevels>(body)?.check(),
+            Self::Retention => read::<Retention>(body)?.check(),
+            Self::Mail => read::<Wording>(body)?.check(),
+        }
+    }
+
+    /// The body as its type writes it, so that equal settings are equal JSON.
+    fn normal(self, body: &Json) -> Result<Json, Invalid> {
+        Ok(match self {
+            Self::Routes => json(&read::<Routes>(body)?),
+            Self::Naming => json(&read::<Naming>(body)?),
+            Self::Birthright => json(&read::<Birthright>(body)?),
+            Self::ServiceLevels => json(&read::<ServiceLevels>(body)?),
+            Self::Retention => json(&read::<Retention>(body)?),
+            Self::Mail => json(&read::<Wording>(body)?),
+        })
+    }
+
+    /// What counts where no version was ever released.
+    fn unset(self) -> Json {
+        let body = match self {
+            Self::Routes => serde_json::to_value(Routes::default()),
+            Self::Naming => serde_json::from_str(include_str!("../defaults/naming.json")),
+            Self::Birthright => serde_json::to_value(Birthright::default()),
+            Self::ServiceLevels => serde_json::from_str(include_str!("../defaults/service_levels.json")),
+            Self::Retention => serde_json::to_value(Retention::default()),
+            Self::Mail => serde_json::to_value(Wording::default()),
+        };
+        body.unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Routes => "Routes",
+            Self::Naming => "Naming rules",
+            Self::Birthright => "Birthright",
+            Self::ServiceLevels => "Service levels",
+            Self::Retention => "Retention",
+            Self::Mail => "Wording of mails",
+        })
+    }
+}
+
+/// What a proposal changes. Its words are those of tables, records and addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Rules(Kind),
+    /// `entitlement:<id>`; one that is not in the catalogue yet is added.
+    Entitlement(EntitlementId),
+    /// `site:<code>`; one that is not there yet is made.
+    Site(String),
+    /// `system:<key>`
+    System(SystemKey),
+}
+
+impl Subject {
+    pub fn parse(word: &str) -> Option<Self> {
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == word) {
+            return Some(Self::Rules(kind));
+        }
+        let (kind, key) = word.split_once(':')?;
+        match kind {
+            "entitlement" => key.parse().ok().map(Self::Entitlement),
+            "site" if !key.is_empty() && key.chars().count() <= 64 => Some(Self::Site(key.to_owned())),
+            "system" if !key.is_empty() => Some(Self::System(SystemKey(key.to_owned()))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(kind) => f.write_str(kind.as_str()),
+            Self::Entitlement(id) => write!(f, "entitlement:{id}"),
+            Self::Site(code) => write!(f, "site:{code}"),
+            Self::System(key) => write!(f, "system:{}", key.0),
+        }
+    }
+}
+
+/// An entry of the catalogue, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryBody {
+    pub system: SystemKey,
+    pub held: Held,
+    /// The group's, list's or mailbox's immutable id.
+    pub native_id: Uuid,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub right: String,
+    pub name: String,
+    pub description: String,
+    pub owner: Option<PersonId>,
+    pub risk: Risk,
+    pub sox: bool,
+    pub requestable: bool,
+}
+
+/// A site, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteBody {
+    pub name: String,
+    /// IANA.
+    pub zone: String,
+    /// Two letters.
+    pub country: String,
+    pub calendar: Calendar,
+}
+
+/// What is set of a target system beside the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemBody {
+    /// Observe only: nothing is written to it, whatever the configuration says.
+    pub observe_only: bool,
+}
+
+/// A body as its kind has it.
+///
+/// # Errors
+/// [`Invalid`] in serde's words, for what no form of ours makes.
+pub fn read<T: DeserializeOwned>(body: &Json) -> Result<T, Invalid> {
+    serde_json::from_value(body.clone()).map_err(|source| invalid("", format!("This cannot be read: {source}")))
+}
+
+/// What counts now: the version in force (0: none) and its body; null for an entry, a site or a system that is not there yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Current {
+    pub version: i32,
+    pub body: Json,
+}
+
+/// What counts now.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn current(conn: &mut PgConnection, subject: &Subject) -> Result<Current, CatalogError> {
+    let kind = subject.to_string();
+    let row =
+        sqlx::query!("select version, body from setting_version where kind = $1 order by version desc limit 1", kind)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let version = row.as_ref().map_or(0, |row| row.version);
+    let body = match subject {
+        Subject::Rules(kind) => {
+            let body = row.map_or_else(|| kind.unset(), |row| row.body);
+            kind.normal(&body).unwrap_or(body)
+        }
+        // These have rows of their own, which the command line writes as well.
+        Subject::Entitlement(id) => entry(conn, *id).await?.map_or(Json::Null, |body| json(&body)),
+        Subject::Site(code) => site(conn, code).await?.map_or(Json::Null, |body| json(&body)),
+        Subject::System(key) => system(conn, key).await?.map_or(Json::Null, |body| json(&body)),
+    };
+    Ok(Current { version, body })
+}
+
+/// A body of that subject as its type writes it.
+///
+/// # Errors
+/// [`Invalid`] where it is not of its kind.
+pub fn normal(subject: &Subject, body: &Json) -> Result<Json, Invalid> {
+    match subject {
+        Subject::Rules(kind) => kind.normal(body),
+        Subject::Entitlement(_) => Ok(json(&read::<EntryBody>(body)?)),
+        Subject::Site(_) => Ok(json(&read::<SiteBody>(body)?)),
+        Subject::System(_) => Ok(json(&read::<SystemBody>(body)?)),
+    }
+}
+
+fn json<T: Serialize>(body: &T) -> Json {
+    serde_json::to_value(body).unwrap_or_default()
+}
+
+async fn entry(conn: &mut PgConnection, id: EntitlementId) -> Result<Option<EntryBody>, CatalogError> {
+    Ok(entitlements::find(conn, id).await?.map(|known| EntryBody {
+        system: known.system,
+        held: known.held,
+        native_id: known.native_id,
+        right: known.right,
+        name: known.name,
+        description: known.description,
+        owner: known.owner,
+        risk: known.risk,
+        sox: known.sox,
+        requestable: known.requestable,
+    }))
+}
+
+async fn site(conn: &mut PgConnection, code: &str) -> Result<Option<SiteBody>, CatalogError> {
+    let found = people::whole_site(conn, code).await?;
+    Ok(found.map(|site| SiteBody {
+        name: site.name,
+        zone: site.zone,
+        country: site.country,
+        calendar: site.calendar.unwrap_or_default(),
+    }))
+}
+
+async fn system(conn: &mut PgConnection, key: &SystemKey) -> Result<Option<SystemBody>, CatalogError> {
+    let held = sqlx::query_scalar!("select held_back from target_system where key = $1", key.0);
+    Ok(held.fetch_optional(conn).await?.map(|observe_only| SystemBody { observe_only }))
+}
+
+/// Whether that body can come into force for that subject.
+///
+/// # Errors
+/// [`CatalogError::Invalid`] naming the field and the mend.
+pub async fn check(conn: &mut PgConnection, subject: &Subject, body: &Json) -> Result<(), CatalogError> {
+    let kind = match subject {
+        Subject::Rules(kind) => kind.as_str(),
+        Subject::Entitlement(_) => "catalogue",
+        Subject::Site(_) => "site",
+        Subject::System(_) => "target system",
+    };
+    let wrong = match subject {
+        Subject::Rules(kind) => kind.check(body).err(),
+        Subject::Entitlement(id) => match read::<EntryBody>(body) {
+            Ok(entry) => wrong_entry(conn, *id, &entry).await?,
+            Err(wrong) => Some(wrong),
+        },
+        Subject::Site(_) => read::<SiteBody>(body).and_then(|site| check_site(&site)).err(),
+        Subject::System(_) => read::<SystemBody>(body).err(),
+    };
+    let wrong = match (wrong, subject) {
+        (None, Subject::Rules(Kind::Birthright)) => wrong_birthright(conn, body).await?,
+        (wrong, _) => wrong,
+    };
+    wrong.map_or(Ok(()), |wrong| Err(CatalogError::Invalid { kind, wrong }))
+}
+
+fn check_site(site: &SiteBody) -> Result<(), Invalid> {
+    if site.name.trim().is_empty() {
+        return Err(invalid("name", "Give the site a name"));
+    }
+    if site.zone.parse::<chrono_tz::Tz>().is_err() {
+        return Err(invalid("zone", format!("“{}” is not a time zone such as Europe/Berlin", site.zone)));
+    }
+    if !site.country.is_empty() && (site.country.len() != 2 || !site.country.bytes().all(|b| b.is_ascii_uppercase())) {
+        return Err(invalid("country", "A country is two capital letters, such as DE"));
+    }
+    site.calendar.check().map_err(|(field, message)| invalid(format!("calendar.{field}"), message))
+}
+
+async fn wrong_entry(
+    conn: &mut PgConnection,
+    id: EntitlementId,
+    entry: &EntryBody,
+) -> Result<Option<Invalid>, CatalogError> {
+    if entry.name.trim().is_empty() {
+        return Ok(Some(invalid("name", "Give it a name that people understand")));
+    }
+    // An entry is its object: what it stands for never changes under those who hold it.
+    let there = entitlements::by_native(conn, &entry.system, entry.native_id, (entry.held, &entry.right)).await?;
+    if there.is_some_and(|there| there != id) {
+        return Ok(Some(invalid("native_id", "This is in the catalogue already: change that entry")));
+    }
+    if let Some(known) = entitlements::find(conn, id).await?
+        && (&known.system, known.native_id, known.held) != (&entry.system, entry.native_id, entry.held)
+    {
+        return Ok(Some(invalid("native_id", "An entry stays what it is: add another for another object")));
+    }
+    let same = entitlements::by_name(conn, &entry.name).await?;
+    if same.is_some_and(|same| same != id) {
+        return Ok(Some(invalid("name", format!("“{}” is in the catalogue already", entry.name))));
+    }
+    let owner = match entry.owner {
+        Some(owner) => people::find(conn, owner).await?,
+        None => None,
+    };
+    Ok(match (entry.owner, owner) {
+        (None, _) if entry.sox => Some(invalid("owner", "What is in scope of SOX needs an owner, who decides")),
+        (Some(_), None) => Some(invalid("owner", "Nobody of that name is known")),
+        (Some(_), Some(person)) if person.state != "active" => {
+            Some(invalid("owner", format!("{} does not work here now: choose somebody who does", person.display_name)))
+        }
+        _ => None,
+    })
+}
+
+async fn wrong_birthright(conn: &mut PgConnection, body: &Json) -> Result<Option<Invalid>, CatalogError> {
+    let Ok(rules) = read::<Birthright>(body) else { return Ok(None) };
+    for (at, rule) in rules.rules.iter().enumerate() {
+        let known = entitlements::find_many(conn, &rule.entitlements).await?;
+        if let Some(missing) = rule.entitlements.iter().find(|id| !known.iter().any(|known| known.id == **id)) {
+            let message = format!("{missing} is not in the catalogue");
+            return Ok(Some(invalid(format!("rules.{at}.entitlements"), message)));
+        }
+    }
+    Ok(None)
+}
+
+/// Brings what has rows of its own into the state that the body says.
+pub(super) async fn apply(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    subject: &Subject,
+    body: &Json,
+) -> Result<(), CatalogError> {
+    let unreadable = |wrong| CatalogError::Invalid { kind: "proposed", wrong };
+    match subject {
+        Subject::Rules(_) => {}
+        Subject::Entitlement(id) => {
+            let entry: EntryBody = read(body).map_err(unreadable)?;
+            let new = NewEntitlement {
+                system: entry.system,
+                held: entry.held,
+                native_id: entry.native_id,
+                right: entry.right,
+                name: entry.name,
+                description: entry.description,
+                owner: entry.owner,
+                risk: entry.risk,
+                sox: entry.sox,
+                requestable: entry.requestable,
+            };
+            entitlements::put(conn, now, by, *id, &new).await?;
+        }
+        Subject::Site(code) => {
+            let site: SiteBody = read(body).map_err(unreadable)?;
+            let data = people::SiteData { code, name: &site.name, zone: &site.zone, country: &site.country };
+            people::site(conn, now, by, &data).await?;
+            people::site_calendar(conn, now, by, code, &site.calendar).await?;
+        }
+        Subject::System(key) => {
+            let system: SystemBody = read(body).map_err(unreadable)?;
+            super::super::systems::hold_back(conn, now, by, key, system.observe_only).await?;
+        }
+    }
+    Ok(())
+}
