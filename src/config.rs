@@ -58,6 +58,8 @@ pub struct WebConfig {
     pub trusted_proxy: Option<std::net::IpAddr>,
     /// The site has one administrator, who releases the settings that they proposed; each record of it says so.
     pub one_administrator: bool,
+    /// Calls of the API that one token may make in a minute.
+    pub api_per_minute: std::num::NonZeroU32,
 }
 
 impl Default for WebConfig {
@@ -69,6 +71,7 @@ impl Default for WebConfig {
             insecure_http: false,
             trusted_proxy: None,
             one_administrator: false,
+            api_per_minute: std::num::NonZeroU32::MIN.saturating_add(599),
         }
     }
 }

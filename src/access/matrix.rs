@@ -232,6 +232,10 @@ impl Operation {
     /// The scope that an API token needs for it; None: not with a token at all.
     pub fn scope(self) -> Option<&'static str> {
         match self {
+            O::SearchPeople | O::SeePerson | O::SeePersonFully => Some("people:read"),
+            O::SeeCatalogue => Some("catalogue:read"),
+            O::SeeHolders => Some("grants:read"),
+            O::SeeHistory => Some("evidence:read"),
             O::SeeRequest => Some("requests:read"),
             O::AskJoiner
             | O::AskLeaver

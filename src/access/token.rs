@@ -11,7 +11,15 @@ use crate::ids::PersonId;
 use crate::target::Value;
 
 /// What a token can be made for.
-pub const SCOPES: [&str; 3] = ["requests:read", "requests:write", "decisions:write"];
+pub const SCOPES: [&str; 7] = [
+    "people:read",
+    "catalogue:read",
+    "grants:read",
+    "requests:read",
+    "requests:write",
+    "decisions:write",
+    "evidence:read",
+];
 /// How tokens begin, so that a scanner finds one that leaked.
 pub const PREFIX: &str = "tenure_";
 /// The longest a token may live.

@@ -8,6 +8,7 @@ use crate::access::{self, Actor, Object, op};
 use crate::changes;
 use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::{ItemId, RequestId, RequestNumber};
+use crate::plan::field::FieldError;
 
 /// Cancels every item that has not ended.
 ///
@@ -20,6 +21,15 @@ pub async fn cancel(
     number: RequestNumber,
     reason: &str,
 ) -> Result<(), RequestError> {
+    if reason.chars().count() > 2000 {
+        return Err(RequestError::Fields(vec![FieldError::new("reason", "A reason can be at most 2,000 characters")]));
+    }
+    if reason.contains('\0') {
+        return Err(RequestError::Fields(vec![FieldError::new(
+            "reason",
+            "The reason contains an invisible character (U+0000)",
+        )]));
+    }
     let mut tx = pool.begin().await?;
     hold(&mut tx, &super::subject(number)).await?;
     let request = super::id(&mut tx, number).await?;

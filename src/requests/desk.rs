@@ -47,6 +47,20 @@ pub async fn comment(
     number: RequestNumber,
     body: &str,
 ) -> Result<(), RequestError> {
+    comment_once(pool, now, actor, number, (Uuid::now_v7(), body)).await
+}
+
+/// The same under an id that the caller chose: written once, however often it is sent.
+///
+/// # Errors
+/// As [`comment`]; a conflict where that id stands for another comment.
+pub async fn comment_once(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    number: RequestNumber,
+    (id, body): (Uuid, &str),
+) -> Result<(), RequestError> {
     let body = body.trim();
     if body.is_empty() {
         return Err(RequestError::Fields(vec![FieldError::new("body", "Write something first")]));
@@ -65,6 +79,12 @@ pub async fn comment(
     let request = super::id(&mut tx, number).await?;
     let permit = access::permit::<op::Comment>(&mut tx, actor, Object::Request(request)).await?;
     let person = permit.person()?;
+    let written =
+        sqlx::query!("select request, person, body from comment where id = $1", id).fetch_optional(&mut *tx).await?;
+    if let Some(written) = written {
+        let same = (written.request, written.person, written.body.as_str()) == (request.0, person.0, body);
+        return if same { Ok(()) } else { Err(super::key_used()) };
+    }
     let record = Record {
         reason: Some(body.to_owned()),
         ..Record::of_request(action::REQUEST_COMMENTED, number.0, permit.by())
@@ -72,14 +92,18 @@ pub async fn comment(
     append(&mut tx, now, &record).await?;
     sqlx::query!(
         "insert into comment (id, request, person, body, written_at) values ($1, $2, $3, $4, $5)",
-        Uuid::now_v7(),
+        id,
         request.0,
         person.0,
         body,
         now
     )
     .execute(&mut *tx)
-    .await?;
+    .await
+    // On another request at this very moment.
+    .map_err(|error| {
+        if crate::db::constraint(&error) == Some("comment_pkey") { super::key_used() } else { error.into() }
+    })?;
     respond(&mut tx, now, (request, person)).await?;
     tx.commit().await?;
     Ok(())

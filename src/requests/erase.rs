@@ -69,7 +69,7 @@ async fn their_own(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
         .execute(&mut *conn)
         .await?;
     sqlx::query!(
-        "update request set title = 'Erased: ' || replace(kind, '_', ' '), nonce = 'erased:' || id, digest_key = null,
+        "update request set title = 'Erased: ' || replace(kind, '_', ' '), nonce = 'erased:' || id, digest_key = null, sent_sha256 = null,
                 answers = jsonb_build_object('kind', kind, 'answers', '{}'::jsonb), version = version + 1
           where subject = $1",
         person

@@ -56,6 +56,13 @@ pub enum RequestError {
     Evidence(EvidenceError),
 }
 
+/// A program's key for doing something once, sent again with something else.
+fn key_used() -> RequestError {
+    RequestError::Conflict(
+        "This Idempotency-Key was used for something else. Send the same as then, or choose another key.".to_owned(),
+    )
+}
+
 impl From<EvidenceError> for RequestError {
     fn from(error: EvidenceError) -> Self {
         match error {

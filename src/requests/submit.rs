@@ -27,6 +27,8 @@ pub struct Asked {
     pub raw: Raw,
     /// One per form shown or API call made: the same nonce again gives the same request.
     pub nonce: String,
+    /// SHA-256 of what a program sent with that nonce: with something else it is refused. None where nobody compares.
+    pub sent: Option<[u8; 32]>,
 }
 
 /// What an ask would amount to: what "check your answers" shows and submitting writes.
@@ -96,7 +98,7 @@ pub async fn submit(
     for round in 0..5 {
         match try_submit(pool, now, actor, (ask, round > 0)).await {
             Err(RequestError::Database(error)) if round < 4 && again(&error) => {
-                if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
+                if let Some(number) = by_nonce(pool, actor, ask).await? {
                     return Ok(number);
                 }
             }
@@ -113,15 +115,21 @@ fn again(error: &sqlx::Error) -> bool {
         || matches!(crate::db::constraint(error), Some("reservation_pkey" | "request_nonce_key"))
 }
 
-async fn by_nonce(pool: &PgPool, actor: &Actor, nonce: &str) -> Result<Option<RequestNumber>, RequestError> {
+async fn by_nonce(pool: &PgPool, actor: &Actor, ask: &Asked) -> Result<Option<RequestNumber>, RequestError> {
     let asker = asker(actor)?;
-    Ok(sqlx::query_scalar!(
-        r#"select number as "number: RequestNumber" from request where nonce = $1 and asked_by = $2"#,
-        nonce,
+    let found = sqlx::query!(
+        r#"select number as "number: RequestNumber", sent_sha256 from request where nonce = $1 and asked_by = $2"#,
+        ask.nonce,
         asker.0
     )
     .fetch_optional(pool)
-    .await?)
+    .await?;
+    match found {
+        Some(found) if ask.sent.is_some_and(|sent| found.sent_sha256.as_deref() != Some(&sent[..])) => {
+            Err(super::key_used())
+        }
+        found => Ok(found.map(|found| found.number)),
+    }
 }
 
 pub(super) fn asker(actor: &Actor) -> Result<PersonId, RequestError> {
@@ -274,7 +282,7 @@ async fn try_submit(
     (ask, alone): (&Asked, bool),
 ) -> Result<RequestNumber, RequestError> {
     let asker = asker(actor)?;
-    if let Some(number) = by_nonce(pool, actor, &ask.nonce).await? {
+    if let Some(number) = by_nonce(pool, actor, ask).await? {
         return Ok(number);
     }
     let mut tx = pool.begin().await?;
@@ -367,8 +375,8 @@ async fn insert(
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
-                              restricted, digest_key, respond_by, resolve_by)
-         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                              restricted, digest_key, respond_by, resolve_by, sent_sha256)
+         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         id.0,
         number.0,
         ask.kind.as_str(),
@@ -383,6 +391,7 @@ async fn insert(
         &digest_key[..],
         now + level.respond_within(),
         now + level.resolve_within(),
+        ask.sent.as_ref().map(|sent| &sent[..]),
     )
     .execute(&mut *conn)
     .await?;

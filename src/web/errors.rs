@@ -41,6 +41,8 @@ pub struct Failure {
     pub fields: Vec<(String, String)>,
     /// For the log alone.
     pub cause: Option<String>,
+    /// Seconds after which it can be tried again.
+    pub retry_after: Option<u64>,
 }
 
 impl Error {
@@ -55,8 +57,8 @@ impl Error {
 
     /// The same with another status: 401 and 415 have no page of their own.
     pub fn with_status(status: StatusCode, wrong: Wrong, detail: impl Into<String>) -> Self {
-        let (detail, link, fields, cause) = (detail.into(), None, Vec::new(), None);
-        Self::Failure(Box::new(Failure { status, wrong, detail, link, fields, cause }))
+        let (detail, link, fields, cause, retry_after) = (detail.into(), None, Vec::new(), None, None);
+        Self::Failure(Box::new(Failure { status, wrong, detail, link, fields, cause, retry_after }))
     }
 
     pub fn not_found() -> Self {
@@ -77,6 +79,25 @@ impl Error {
         let mut error = Self::wrong(Wrong::Senseless, "Some answers need another look.");
         if let Self::Failure(failure) = &mut error {
             failure.fields = fields;
+        }
+        error
+    }
+
+    /// Parameters of the address that cannot be taken, each with what is the matter: for the API.
+    pub fn parameters(fields: Vec<(String, String)>) -> Self {
+        let detail = fields.first().map_or_else(String::new, |(_, message)| message.clone());
+        let mut error = Self::with_status(StatusCode::BAD_REQUEST, Wrong::Senseless, detail);
+        if let Self::Failure(failure) = &mut error {
+            failure.fields = fields;
+        }
+        error
+    }
+
+    /// Too often: when to come back.
+    pub fn too_often(detail: impl Into<String>, seconds: u64) -> Self {
+        let mut error = Self::wrong(Wrong::TooMany, detail);
+        if let Self::Failure(failure) = &mut error {
+            failure.retry_after = Some(seconds);
         }
         error
     }
@@ -168,14 +189,14 @@ pub async fn shown(state: &AppState, from: From, id: &str, mut response: Respons
             None => return response,
         },
     };
-    let status = failure.status;
+    let (status, retry_after) = (failure.status, failure.retry_after);
     match &failure.cause {
         Some(cause) if status.is_server_error() => tracing::error!(id, cause, "a request failed"),
         _ => tracing::debug!(id, status = status.as_u16(), detail = failure.detail, "a request was refused"),
     }
     let mut shown = if from.api { problem(&failure, id) } else { page(state, &from, failure, id).await };
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    if let Some(seconds) = retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(5)) {
+        shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = response.headers().get(header::ALLOW) {
         shown.headers_mut().insert(header::ALLOW, allow.clone());
@@ -196,8 +217,8 @@ fn plain(response: &Response) -> Option<Failure> {
         status if status.is_server_error() => Wrong::Broken,
         _ => Wrong::Senseless,
     };
-    let (detail, link, fields, cause) = (String::new(), None, Vec::new(), None);
-    Some(Failure { status, wrong, detail, link, fields, cause })
+    let (detail, link, fields, cause, retry_after) = (String::new(), None, Vec::new(), None, None);
+    Some(Failure { status, wrong, detail, link, fields, cause, retry_after })
 }
 
 /// To the sign-in page and back; a script's request is told so instead.
@@ -210,6 +231,7 @@ fn sign_in_first(from: &From, id: &str) -> Response {
             link: None,
             fields: Vec::new(),
             cause: None,
+            retry_after: None,
         };
         let mut response = problem(&failure, id);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -59,6 +59,8 @@ pub struct Find {
     pub locked: bool,
     /// Only those who are or will be here.
     pub here: bool,
+    /// By name also while something is searched for, so that pages can follow each other.
+    pub by_name: bool,
     /// The last of the page before.
     pub after: Option<(String, Uuid)>,
 }
@@ -86,7 +88,7 @@ pub async fn people(conn: &mut PgConnection, find: &Find, limit: i64) -> Result<
     let mut query = QueryBuilder::new(SELECT);
     let words = folded(&find.search);
     narrow(&mut query, find, &words);
-    if words.is_empty() {
+    if words.is_empty() || find.by_name {
         query.push(" order by p.display_name, p.id");
     } else {
         query.push(" order by (p.folded like ").push_bind(format!("{words}%")).push(") desc, word_similarity(");

@@ -42,8 +42,12 @@ async fn show(state: &AppState, me: &SignedIn, status: StatusCode, sent: Sent) -
     let chosen = fields.all("scope");
     let words = [
         ("requests:read", "read requests"),
-        ("requests:write", "ask, comment and cancel"),
+        ("requests:write", "ask, change, comment and cancel"),
         ("decisions:write", "decide in your name"),
+        ("people:read", "read people"),
+        ("grants:read", "read who holds what"),
+        ("catalogue:read", "read the catalogue"),
+        ("evidence:read", "read the change history"),
     ];
     let scopes = words.iter().map(|(scope, words)| {
         let chosen = chosen.iter().any(|typed| typed == scope) || (chosen.is_empty() && *scope == "requests:read");

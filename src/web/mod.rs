@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +88,8 @@ pub struct Inner {
     pub stop: CancellationToken,
     status: status::Cache,
     live: live::Hub,
+    /// How often each API token may still come.
+    calls: api::Calls,
 }
 
 impl std::ops::Deref for AppState {
@@ -109,6 +111,7 @@ impl AppState {
             stop,
             status: status::Cache::default(),
             live: live::Hub::default(),
+            calls: api::Calls::default(),
         }))
     }
 
@@ -244,9 +247,20 @@ fn files() -> Router<AppState> {
 /// The API.
 fn programs() -> Router<AppState> {
     Router::new()
-        .route("/api/v1/requests", post(api::submit))
-        .route("/api/v1/requests/{number}", get(api::request))
-        .route("/api/v1/requests/{number}/items/{item}/decisions", post(api::decide))
+        .route("/api/v1/openapi.json", get(api::openapi::document))
+        .route("/api/v1/people", get(api::people::list))
+        .route("/api/v1/people/{id}", get(api::people::one))
+        .route("/api/v1/people/{id}/grants", get(api::people::grants))
+        .route("/api/v1/catalogue", get(api::catalogue::list))
+        .route("/api/v1/catalogue/{id}", get(api::catalogue::one))
+        .route("/api/v1/requests", get(api::requests::list).post(api::requests::submit))
+        .route("/api/v1/requests/{number}", get(api::requests::one))
+        .route("/api/v1/requests/{number}/comments", post(api::requests::comment))
+        .route("/api/v1/requests/{number}/cancellation", post(api::requests::cancel))
+        .route("/api/v1/requests/{number}/answers", put(api::requests::change))
+        .route("/api/v1/requests/{number}/items/{item}/decisions", post(api::decisions::decide))
+        .route("/api/v1/evidence", get(api::evidence::list))
+        .route("/api/v1/evidence/{record}", get(api::evidence::one))
 }
 
 /// What browsers and machines need.

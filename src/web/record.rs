@@ -262,7 +262,7 @@ fn sentence_case(text: &str) -> String {
 }
 
 /// A record about a restricted request that is still open is not shown, not even by its address.
-async fn discreet(conn: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+pub async fn discreet(conn: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
     let hidden = sqlx::query_scalar!(
         r#"select exists (select from request where number = $1 and restricted and settled_at is null) as "hidden!""#,
         entry.request

@@ -129,6 +129,34 @@ async fn fields_are_named_and_a_key_is_used_once(options: PgPoolOptions, connect
     let (_, first) = call_with(&portal, &manager, (Method::POST, "/api/v1/requests"), Some(joiner()), &key).await;
     let (_, second) = call_with(&portal, &manager, (Method::POST, "/api/v1/requests"), Some(joiner()), &key).await;
     assert_eq!((first["number"].as_i64(), second["number"].as_i64()), (Some(1), Some(1)));
+    let mut other = joiner();
+    other["answers"]["title"] = json!("Controller");
+    let (answer, _) = call_with(&portal, &manager, (Method::POST, "/api/v1/requests"), Some(other), &key).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "another body: {}", answer.text);
+    let long = [("idempotency-key", "x".repeat(201))];
+    let long = [(long[0].0, long[0].1.as_str())];
+    let (answer, problem) =
+        call_with(&portal, &manager, (Method::POST, "/api/v1/requests"), Some(joiner()), &long).await;
+    assert_eq!(
+        (answer.status, problem["errors"][0]["field"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("Idempotency-Key"))
+    );
+
+    let path = "/api/v1/requests/1/comments";
+    let said = |body: &str| Some(json!({"body": body}));
+    let (answer, comment) = call_with(&portal, &manager, (Method::POST, path), said("Soon, please"), &key).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    let (answer, again) = call_with(&portal, &manager, (Method::POST, path), said("Soon, please"), &key).await;
+    assert_eq!((answer.status, &again), (StatusCode::CREATED, &comment));
+    let (answer, _) = call_with(&portal, &manager, (Method::POST, path), said("Later"), &key).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    let (_, whole) = call(&portal, &manager, Method::GET, "/api/v1/requests/1", None).await;
+    assert_eq!(whole["comments"], json!([comment]));
+    let records: i64 = sqlx::query_scalar("select count(*) from evidence_record where action = 'request.commented'")
+        .fetch_one(&portal.owner)
+        .await
+        .unwrap();
+    assert_eq!(records, 1, "written and recorded once");
 }
 
 #[sqlx::test]
@@ -151,4 +179,249 @@ async fn only_a_token_with_the_scope_gets_in(options: PgPoolOptions, connect: Pg
     sqlx::query("update api_token set expires_at = now()").execute(&portal.owner).await.unwrap();
     let (answer, _) = call(&portal, &reads, Method::GET, "/api/v1/requests/1", None).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[sqlx::test]
+async fn answers_are_changed_and_requests_taken_back(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    let (manager, desk) = (bearer(&portal, company.manager).await, bearer(&portal, company.desk).await);
+    call(&portal, &manager, Method::POST, "/api/v1/requests", Some(joiner())).await;
+    let mut answers = joiner()["answers"].take();
+    answers["title"] = json!("Controller");
+    let put = |answers: &Value| Some(json!({"answers": answers}));
+    let path = "/api/v1/requests/1/answers";
+    let (answer, _) = call(&portal, &desk, Method::PUT, path, put(&answers)).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "changed by whoever gave them");
+    let (answer, changed) = call(&portal, &manager, Method::PUT, path, put(&answers)).await;
+    assert_eq!((answer.status, changed["answers"]["title"].as_str()), (StatusCode::OK, Some("Controller")));
+    answers["title"] = json!("");
+    let (answer, problem) = call(&portal, &manager, Method::PUT, path, put(&answers)).await;
+    assert_eq!(
+        (answer.status, problem["errors"][0]["field"].as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, Some("title"))
+    );
+    let employee = bearer(&portal, company.employee).await;
+    let path = "/api/v1/requests/1/cancellation";
+    let because = |reason: &str| Some(json!({"reason": reason}));
+    let (answer, _) = call(&portal, &employee, Method::POST, path, because("Mine")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let (answer, _) = call(&portal, &manager, Method::POST, path, because(&"x".repeat(2001))).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (answer, cancelled) = call(&portal, &manager, Method::POST, path, because("They found another post")).await;
+    assert_eq!((answer.status, cancelled["state"].as_str()), (StatusCode::OK, Some("cancelled")), "{}", answer.text);
+    let (answer, _) = call(&portal, &manager, Method::POST, path, because("Again")).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+}
+
+fn names(list: &Value, field: &str) -> Vec<String> {
+    list["items"].as_array().unwrap().iter().map(|line| line[field].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[sqlx::test]
+async fn lists_go_on_where_they_ended(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    let desk = bearer(&portal, company.desk).await;
+    let (_, all) = call(&portal, &desk, Method::GET, "/api/v1/people", None).await;
+    let all = names(&all, "name");
+    assert_eq!(all.len(), 10);
+    let (mut seen, mut address, mut cursor) = (Vec::new(), "/api/v1/people?limit=4".to_owned(), String::new());
+    for _ in 0..3 {
+        let (answer, page) = call(&portal, &desk, Method::GET, &address, None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        seen.extend(names(&page, "name"));
+        let Some(next) = page["next"].as_str() else { break };
+        next.clone_into(&mut cursor);
+        address = format!("/api/v1/people?limit=4&cursor={next}");
+    }
+    assert_eq!(seen, all);
+    // A place is good for one list, one filter and one token, as it was given.
+    let other = bearer(&portal, company.lead).await;
+    let mut bent = cursor.clone();
+    bent.replace_range(30..31, if &cursor[30..31] == "A" { "B" } else { "A" });
+    for (token, address) in [
+        (&desk, format!("/api/v1/people?cursor={bent}")),
+        (&desk, "/api/v1/people?cursor=x".to_owned()),
+        (&desk, format!("/api/v1/people?q=a&cursor={cursor}")),
+        (&desk, format!("/api/v1/catalogue?cursor={cursor}")),
+        (&other, format!("/api/v1/people?cursor={cursor}")),
+    ] {
+        let (answer, problem) = call(&portal, token, Method::GET, &address, None).await;
+        assert_eq!(
+            (answer.status, problem["errors"][0]["field"].as_str()),
+            (StatusCode::BAD_REQUEST, Some("cursor")),
+            "{address}"
+        );
+    }
+    for (address, field) in [
+        ("/api/v1/people?limit=0", "limit"),
+        ("/api/v1/people?limit=201", "limit"),
+        ("/api/v1/people?limt=3", "limt"),
+        ("/api/v1/people?q=%00", "q"),
+        ("/api/v1/people?q=a&q=b", "q"),
+        ("/api/v1/requests?state=lost", "state"),
+        ("/api/v1/requests?person=me", "person"),
+        ("/api/v1/requests/1?x=1", "x"),
+    ] {
+        let (answer, problem) = call(&portal, &desk, Method::GET, address, None).await;
+        let named = problem["errors"][0]["field"].as_str();
+        assert_eq!((answer.status, named), (StatusCode::BAD_REQUEST, Some(field)), "{address}: {}", answer.text);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+    }
+    let (_, found) = call(&portal, &desk, Method::GET, "/api/v1/people?q=vog", None).await;
+    assert_eq!(names(&found, "name"), ["Anna Vogel", "Ben Vogt"]);
+}
+
+#[sqlx::test]
+async fn everybody_reads_what_their_pages_show(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    sqlx::query(
+        "insert into access_grant (id, person, entitlement, account, reason, reason_text, starts_at)
+         values ($1, $2, $3, $4, 'before_tenure', '', now())",
+    )
+    .bind(uuid::Uuid::now_v7())
+    .bind(company.anna)
+    .bind(company.ledger)
+    .bind(uuid::Uuid::now_v7())
+    .execute(&portal.owner)
+    .await
+    .unwrap();
+    let (employee, manager) = (bearer(&portal, company.employee).await, bearer(&portal, company.manager).await);
+    let (anna, auditor) = (bearer(&portal, company.anna).await, bearer(&portal, company.auditor).await);
+    let of_anna = format!("/api/v1/people/{}", company.anna);
+    for (token, sees) in [(&employee, false), (&manager, true), (&anna, true), (&auditor, true)] {
+        let (answer, person) = call(&portal, token, Method::GET, &of_anna, None).await;
+        assert_eq!((answer.status, person["name"].as_str()), (StatusCode::OK, Some("Anna Vogel")));
+        assert_eq!(person["employments"].is_array(), sees, "{person}");
+        assert_eq!(person["grants"][0]["entitlement"]["name"].as_str(), sees.then_some("Ledger"));
+        let (answer, grants) = call(&portal, token, Method::GET, &format!("{of_anna}/grants"), None).await;
+        assert_eq!(answer.status == StatusCode::OK, sees, "{}", answer.text);
+        assert_eq!(grants["items"].as_array().map(Vec::len), sees.then_some(1));
+    }
+    let (answer, _) =
+        call(&portal, &employee, Method::GET, &format!("/api/v1/people/{}", uuid::Uuid::nil()), None).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let entitlement = format!("/api/v1/catalogue/{}", company.ledger);
+    let owner = bearer(&portal, company.owner).await;
+    for (token, holders) in [(&employee, None), (&owner, Some(1))] {
+        let (_, listed) = call(&portal, token, Method::GET, "/api/v1/catalogue", None).await;
+        assert!(names(&listed, "name").contains(&"Ledger".to_owned()), "{listed}");
+        let (_, one) = call(&portal, token, Method::GET, &entitlement, None).await;
+        assert_eq!(one["holders"].as_i64(), holders, "{one}");
+    }
+    call(&portal, &manager, Method::POST, "/api/v1/requests", Some(joiner())).await;
+    for (token, sees) in [(&manager, 1), (&owner, 1), (&auditor, 1), (&employee, 0)] {
+        let (_, listed) = call(&portal, token, Method::GET, "/api/v1/requests?kind=joiner&state=deciding", None).await;
+        assert_eq!(listed["items"].as_array().map(Vec::len), Some(sees), "{listed}");
+    }
+    let (_, mine) = call(&portal, &owner, Method::GET, "/api/v1/requests?mine=true", None).await;
+    assert_eq!(mine["items"], json!([]));
+    let (answer, records) = call(&portal, &auditor, Method::GET, "/api/v1/evidence?subject=request:1", None).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(names(&records, "action").contains(&"request.submitted".to_owned()), "{records}");
+    let record = format!("/api/v1/evidence/{}", records["items"][0]["id"].as_str().unwrap());
+    let (_, whole) = call(&portal, &auditor, Method::GET, &record, None).await;
+    assert!(whole["canonical"].as_str().unwrap().starts_with('{'), "{whole}");
+    for path in ["/api/v1/evidence", record.as_str()] {
+        let (answer, _) = call(&portal, &manager, Method::GET, path, None).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "a manager reads no history");
+    }
+    let (_, none) = call(&portal, &auditor, Method::GET, "/api/v1/evidence?to=2020-01-01T00:00:00Z", None).await;
+    assert_eq!(none, json!({"items": [], "next": null}));
+}
+
+#[sqlx::test]
+async fn each_call_wants_its_scope(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    let token = bearer(&portal, company.auditor).await;
+    let document = document(&portal).await;
+    let mut tried = 0;
+    for (path, calls) in document["paths"].as_object().unwrap() {
+        for (method, described) in calls.as_object().unwrap() {
+            let needed = described["security"][0]["token"].as_array().cloned().unwrap_or_default();
+            for scope in &needed {
+                assert!(token::SCOPES.contains(&scope.as_str().unwrap()), "{scope}");
+                let others: Vec<&str> = token::SCOPES.into_iter().filter(|other| *scope != *other).collect();
+                sqlx::query("update api_token set scopes = $1").bind(others).execute(&portal.owner).await.unwrap();
+                let path = path.replace("{number}", "1").replace("{item}", "1");
+                let path = path.replace("{id}", &company.anna.to_string()).replace("{record}", "x");
+                let method: Method = method.to_uppercase().parse().unwrap();
+                let (answer, problem) = call(&portal, &token, method, &path, Some(json!({}))).await;
+                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} without {scope}");
+                assert!(problem["detail"].as_str().unwrap().contains(scope.as_str().unwrap()), "{problem}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 12, "{tried}");
+}
+
+#[sqlx::test]
+async fn whoever_calls_too_often_is_told_when_to_come_back(options: PgPoolOptions, connect: PgConnectOptions) {
+    let portal = Portal::with(options, connect, |config| config.web.api_per_minute = 3.try_into().unwrap()).await;
+    let company = portal.company().await;
+    let (desk, lead) = (bearer(&portal, company.desk).await, bearer(&portal, company.lead).await);
+    for _ in 0..3 {
+        let (answer, _) = call(&portal, &desk, Method::GET, "/api/v1/people", None).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    let (answer, problem) = call(&portal, &desk, Method::GET, "/api/v1/people", None).await;
+    assert_eq!((answer.status, problem["status"].as_i64()), (StatusCode::TOO_MANY_REQUESTS, Some(429)));
+    let wait: u64 = answer.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    let (answer, _) = call(&portal, &lead, Method::GET, "/api/v1/people", None).await;
+    assert_eq!(answer.status, StatusCode::OK, "another token has its own");
+}
+
+#[sqlx::test]
+async fn what_is_no_json_is_refused_as_a_problem(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    let manager = bearer(&portal, company.manager).await;
+    let cases = [
+        (Method::POST, "text/plain", "{}".to_owned(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (Method::POST, "application/json", "{".to_owned(), StatusCode::BAD_REQUEST),
+        (Method::POST, "application/json", "[\"joiner\", {}]".to_owned(), StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, "application/json", format!("\"{}\"", "x".repeat(2 << 20)), StatusCode::PAYLOAD_TOO_LARGE),
+        (Method::DELETE, "application/json", String::new(), StatusCode::METHOD_NOT_ALLOWED),
+    ];
+    for (method, kind, body, status) in cases {
+        let request = Request::builder()
+            .method(method.clone())
+            .uri("/api/v1/requests")
+            .header(header::HOST, "tenure.test")
+            .header(header::AUTHORIZATION, format!("Bearer {manager}"))
+            .header(header::CONTENT_TYPE, kind);
+        let answer = send(&portal.app, request.body(Body::from(body)).unwrap()).await;
+        let told = answer.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap());
+        assert_eq!((answer.status, told), (status, Some("application/problem+json")), "{method} {kind}");
+    }
+}
+
+async fn document(portal: &Portal) -> Value {
+    let (answer, document) = call(portal, "", Method::GET, "/api/v1/openapi.json", None).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    document
+}
+
+#[sqlx::test]
+async fn the_document_and_the_route_table_say_the_same(options: PgPoolOptions, connect: PgConnectOptions) {
+    let portal = Portal::start(options, connect).await;
+    let document = document(&portal).await;
+    let mut described: Vec<String> = Vec::new();
+    for (path, calls) in document["paths"].as_object().unwrap() {
+        described.extend(calls.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    described.sort();
+    let mut there: Vec<String> = crate::safety::routes()
+        .into_iter()
+        .filter(|(_, path)| path.starts_with("/api/"))
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    there.sort();
+    assert_eq!(described, there);
+    assert!(there.len() >= 15, "the search finds the routes: {there:?}");
+    // Every shape that is named is described.
+    let text = document.to_string();
+    for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
 }

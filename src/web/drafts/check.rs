@@ -267,7 +267,7 @@ pub async fn submit(State(state): State<AppState>, Posted { me, fields }: Posted
         }
         Err(other) => return Err(other.into()),
     }
-    let ask = Asked { kind: draft.kind, raw, nonce: id.to_string() };
+    let ask = Asked { kind: draft.kind, raw, nonce: id.to_string(), sent: None };
     let number = match submit::submit(&state.pool, me.now, &me.actor(), &ask).await {
         Ok(number) => number,
         Err(RequestError::Fields(fields)) => {

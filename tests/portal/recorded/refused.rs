@@ -36,9 +36,8 @@ async fn a_refused_operation_changes_nothing(options: PgPoolOptions, connect: Pg
     ];
     let filled = [("comment", " "), ("reason", ""), ("decision", "maybe"), ("digest", "0"), ("assignee", "chosen")];
     let mut refused: BTreeMap<String, usize> = BTreeMap::new();
-    let mutating: Vec<String> =
-        routes().into_iter().filter(|(method, _)| *method != Method::GET).map(|(_, path)| path).collect();
-    for route in &mutating {
+    let mutating: Vec<(Method, String)> = routes().into_iter().filter(|(method, _)| *method != Method::GET).collect();
+    for (method, route) in &mutating {
         let path = ids.iter().fold(route.clone(), |path, (from, to)| path.replace(from, to));
         for (name, person) in company.everybody() {
             let browser = portal.browser_of(person).await;
@@ -51,7 +50,7 @@ async fn a_refused_operation_changes_nothing(options: PgPoolOptions, connect: Pg
                     false => ("application/x-www-form-urlencoded", encoded(&fields)),
                 };
                 let request =
-                    browser.request(Method::POST, &path).header("content-type", kind).body(body.into()).unwrap();
+                    browser.request(method.clone(), &path).header("content-type", kind).body(body.into()).unwrap();
                 let before = look(&portal.owner).await;
                 let answer = send(&portal.app, request).await;
                 // A log that is not there yet is no fault of ours, and no more to change by.
@@ -71,6 +70,7 @@ async fn a_refused_operation_changes_nothing(options: PgPoolOptions, connect: Pg
             }
         }
     }
-    let never: Vec<&String> = mutating.iter().filter(|route| !refused.contains_key(*route)).collect();
+    let never: Vec<&String> =
+        mutating.iter().map(|(_, route)| route).filter(|route| !refused.contains_key(*route)).collect();
     assert!(never.is_empty(), "never refused: {never:?}");
 }

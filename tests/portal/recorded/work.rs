@@ -51,8 +51,12 @@ impl Walk {
     }
 
     fn call(&self, token: &str, path: &str, body: &Value) -> impl Future<Output = Answer> + use<> {
+        self.call_by(Method::POST, token, path, body)
+    }
+
+    fn call_by(&self, method: Method, token: &str, path: &str, body: &Value) -> impl Future<Output = Answer> + use<> {
         let request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(path)
             .header(header::HOST, "tenure.test")
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
@@ -137,6 +141,17 @@ pub async fn joiners(walk: &mut Walk) {
     let no = json!({"decision": "reject", "digest": request["items"][0]["digest"], "comment": "Not yet"});
     let decided = walk.call(&desk, &format!("{}/items/1/decisions", made.location()), &no);
     walk.did("POST /api/v1/requests/{number}/items/{item}/decisions", decided).await;
+
+    let asked = walk.call(&manager, "/api/v1/requests", &joiner("E-3"));
+    let other = walk.did("POST /api/v1/requests", asked).await.location().to_owned();
+    let said = walk.call(&desk, &format!("{other}/comments"), &json!({"body": "Which group?"}));
+    walk.did("POST /api/v1/requests/{number}/comments", said).await;
+    let mut answers = joiner("E-3")["answers"].take();
+    answers["title"] = json!("Controller");
+    let changed = walk.call_by(Method::PUT, &manager, &format!("{other}/answers"), &json!({"answers": answers}));
+    walk.did("PUT /api/v1/requests/{number}/answers", changed).await;
+    let taken = walk.call(&manager, &format!("{other}/cancellation"), &json!({"reason": "Not needed"}));
+    walk.did("POST /api/v1/requests/{number}/cancellation", taken).await;
 
     let asked = walk.call(&manager, "/api/v1/requests", &joiner("E-2"));
     walk.did("POST /api/v1/requests", asked).await;
