@@ -1,24 +1,12 @@
 # The stand-in Exchange (lab/exchange): on premises and Online in one process, behind the lab's own certificate.
 
-# Its Python packages, made once for all labs of this machine; the folder's name changes with what is in it.
 exchange_python() {
-    local wanted base
-    wanted=$( (cat "$ROOT/lab/exchange/requirements.txt"; /usr/bin/python3 --version) | sha256sum | cut -c1-12)
-    base=${TENURE_LAB_TOOLS:-/var/tmp}
-    EXCHANGE_VENV=$base/tenure-lab-python-$wanted
-    [ -f "$EXCHANGE_VENV/ready" ] && [ -O "$EXCHANGE_VENV" ]
+    python_made "$ROOT/lab/exchange/requirements.txt" || { EXCHANGE_VENV=$PYTHON_VENV; return 1; }
+    EXCHANGE_VENV=$PYTHON_VENV
 }
 exchange_tools() {
-    exchange_python && return 0
-    step "Exchange: fetching its Python packages (once)"
-    local log=$LAB_DATA/exchange-packages.log
-    (
-        flock -w 300 8
-        exchange_python && exit 0
-        rm -rf "$EXCHANGE_VENV"
-        (umask 022 && /usr/bin/python3 -m venv "$EXCHANGE_VENV" && "$EXCHANGE_VENV/bin/pip" install --disable-pip-version-check --no-input \
-            --require-hashes --only-binary :all: -r "$ROOT/lab/exchange/requirements.txt") >"$log" 2>&1 && touch "$EXCHANGE_VENV/ready"
-    ) 8>"$EXCHANGE_VENV.lock" 9>&- || { tail -n 5 "$log" >&2; die "the stand-in Exchange's Python packages could not be installed (log: $log)."; }
+    need_python "$ROOT/lab/exchange/requirements.txt" "the lab's Exchange"
+    exchange_python
 }
 
 # A lab made before there was an Exchange in it goes on without one.

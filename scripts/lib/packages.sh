@@ -73,3 +73,26 @@ install_packages() {
     fi
     rm -f "$log"
 }
+
+# python_made FILE: names in PYTHON_VENV the place of that list's Python packages, and says whether they are there. Made once for
+# all clones of this machine; the place's name changes with what is in it.
+python_made() {
+    local wanted
+    wanted=$( (cat "$1"; /usr/bin/python3 --version) | sha256sum | cut -c1-12)
+    PYTHON_VENV=${TENURE_LAB_TOOLS:-/var/tmp}/tenure-lab-python-$wanted
+    [ -f "$PYTHON_VENV/ready" ] && [ -O "$PYTHON_VENV" ]
+}
+
+# need_python FILE WHAT: makes them where they are not there.
+need_python() {
+    python_made "$1" && return 0
+    say "Fetching Python packages (once): $2"
+    local log=$PYTHON_VENV.log
+    (
+        flock -w 300 7
+        python_made "$1" && exit 0
+        rm -rf "$PYTHON_VENV"
+        (umask 022 && /usr/bin/python3 -m venv "$PYTHON_VENV" && "$PYTHON_VENV/bin/pip" install --disable-pip-version-check --no-input \
+            --require-hashes --only-binary :all: -r "$1") >"$log" 2>&1 && touch "$PYTHON_VENV/ready"
+    ) 7>"$PYTHON_VENV.lock" 8>&- 9>&- || { tail -n 5 "$log" >&2; die "the Python packages for $2 could not be installed (log: $log)."; }
+}

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use super::paging::{MOST, USUAL};
+use super::paging::{LONGEST, MOST, USUAL};
 use super::requests;
 use super::schemas::{of, schemas};
 use crate::access::token::SCOPES;
@@ -142,12 +142,12 @@ fn problems(sends: bool) -> Map<String, Value> {
     problems
 }
 
-fn text(most: u32) -> Value {
-    json!({"type": "string", "maxLength": most, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"})
+fn text() -> Value {
+    json!({"type": "string", "maxLength": LONGEST, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"})
 }
 
 fn reads() -> Vec<Call> {
-    let search = || query("q", "Words of the name; accents and capitals do not matter.", text(200));
+    let search = || query("q", "Words of the name; accents and capitals do not matter.", text());
     let narrowed = vec![
         query("state", "Only those in this state.", json!({"type": "string", "enum": requests::STATES})),
         query("kind", "Only those of this kind.", json!({"type": "string", "enum": requests::kinds()})),
@@ -156,11 +156,11 @@ fn reads() -> Vec<Call> {
     ];
     let instant = || json!({"type": "string", "format": "date-time"});
     let recorded = vec![
-        query("subject", "What the records are about, such as request:482.", text(200)),
+        query("subject", "What the records are about, such as request:482.", text()),
         query(
             "action",
             "An action such as step.applied, or the part before the dot.",
-            json!({"type": "string", "pattern": "^[a-z_]+(\\.[a-z_]+)?$", "maxLength": 100}),
+            json!({"type": "string", "pattern": "^[a-z_]+(\\.[a-z_]+)?$", "maxLength": LONGEST}),
         ),
         query("from", "Not before.", instant()),
         query("to", "Before.", instant()),

@@ -12,6 +12,10 @@ use crate::web::{Error, cursor};
 pub const MOST: i64 = 200;
 pub const USUAL: i64 = 50;
 
+/// Characters that a parameter may have; a cursor is longer.
+pub const LONGEST: usize = 200;
+const LONGEST_CURSOR: usize = 1000;
+
 /// A query's parameters, all of them known.
 pub struct Params(Vec<(String, String)>);
 
@@ -33,8 +37,10 @@ impl Params {
                 errors.push((name.clone(), words));
             } else if pairs[..position].iter().any(|(other, _)| other == name) {
                 errors.push((name.clone(), format!("{name} is given more than once")));
-            } else if value.chars().any(char::is_control) || value.chars().count() > 1000 {
-                errors.push((name.clone(), format!("{name} is too long, or holds control characters")));
+            } else if value.chars().any(char::is_control) {
+                errors.push((name.clone(), format!("{name} holds control characters")));
+            } else if value.chars().count() > if name == "cursor" { LONGEST_CURSOR } else { LONGEST } {
+                errors.push((name.clone(), format!("{name} is too long")));
             }
         }
         if errors.is_empty() { Ok(Self(pairs)) } else { Err(Error::parameters(errors)) }
