@@ -102,6 +102,8 @@ pub async fn submit(
                     return Ok(number);
                 }
             }
+            // The same was sent at the same moment, and came first: what is in the way is what it made.
+            Err(error @ RequestError::Fields(_)) => return by_nonce(pool, actor, ask).await?.ok_or(error),
             other => return other,
         }
     }
