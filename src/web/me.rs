@@ -49,7 +49,9 @@ async fn show(state: &AppState, me: &SignedIn, status: StatusCode, sent: Sent) -
         ("catalogue:read", "read the catalogue"),
         ("evidence:read", "read the change history"),
     ];
-    let scopes = words.iter().map(|(scope, words)| {
+    // Nobody is offered what they may not do themselves.
+    let offered = words.iter().filter(|(scope, _)| *scope != "evidence:read" || me.may(Operation::SeeHistory));
+    let scopes = offered.map(|(scope, words)| {
         let chosen = chosen.iter().any(|typed| typed == scope) || (chosen.is_empty() && *scope == "requests:read");
         Choice { chosen, ..Choice::new(*scope, *words) }
     });
