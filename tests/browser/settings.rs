@@ -8,7 +8,7 @@ async fn a_naming_rule_is_changed_by_one_and_released_by_another() {
     let _site = Site::open().await;
     let portal = Portal::start().await;
     let one = Browser::open(&portal, Look::Wide).await;
-    one.enter("admin").await;
+    one.enter("alindqvist").await;
     one.go("/settings").await;
     one.click("//main//a[normalize-space(.)='Naming rules']").await;
     one.press("Propose a change").await;
@@ -38,7 +38,7 @@ async fn a_naming_rule_is_changed_by_one_and_released_by_another() {
 
     // The other finds it waiting, on a phone.
     let other = Browser::open(&portal, Look::Phone).await;
-    other.enter("alindqvist").await;
+    other.enter("admin").await;
     other.go("/settings").await;
     other.see("//h2[normalize-space(.)='To be released']").await;
     other.go(&proposal).await;
@@ -47,7 +47,7 @@ async fn a_naming_rule_is_changed_by_one_and_released_by_another() {
     other.see("//*[contains(., 'Released. It counts from the time that is said here.')]").await;
     other.go("/settings/naming").await;
     let text = other.text().await;
-    assert!(text.contains("released by Anders Lindqvist, proposed by Ruth Tanaka"), "{text}");
+    assert!(text.contains("released by Ruth Tanaka, proposed by Anders Lindqvist"), "{text}");
     // And goes on to take it back, which again takes two.
     other.click("//aside//a[starts-with(normalize-space(.), 'Version 1')]").await;
     other.press("Propose to go back to version 1").await;
