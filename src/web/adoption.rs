@@ -50,7 +50,7 @@ fn decided(account: &Account) -> Option<Badge> {
 }
 
 /// What is in doubt, in all systems: the account, and why.
-async fn doubts(conn: &mut PgConnection) -> Result<HashMap<Uuid, &'static str>, Error> {
+pub async fn doubts(conn: &mut PgConnection) -> Result<HashMap<Uuid, &'static str>, Error> {
     let mut doubts = HashMap::new();
     for system in trial::systems(conn).await? {
         doubts.extend(trial::trials(conn, &system).await?.doubts);
@@ -65,6 +65,21 @@ async fn accounts(
     fields: &Fields,
     doubts: &HashMap<Uuid, &'static str>,
 ) -> Result<(Vec<Account>, Option<String>), Error> {
+    let after = cursor::open::<(String, Uuid)>(&me.live, fields.text("after"));
+    let mut accounts = listed(conn, fields, doubts, (after, ROWS + 1)).await?;
+    let more = i64::try_from(accounts.len()).unwrap_or(0) > ROWS;
+    accounts.truncate(usize::try_from(ROWS).unwrap_or(50));
+    let next = accounts.last().filter(|_| more).map(|last| cursor::seal(&me.live, &(&last.user_name, last.id)));
+    Ok((accounts, next))
+}
+
+/// Accounts as the list's filter has them, by name, behind that place.
+pub async fn listed(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    doubts: &HashMap<Uuid, &'static str>,
+    (after, limit): (Option<(String, Uuid)>, i64),
+) -> Result<Vec<Account>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(
         "select a.system, a.native_id, a.user_name from account a where a.gone_at is null",
     );
@@ -82,19 +97,16 @@ async fn accounts(
         query.push(" and (lower(a.user_name) like ").push_bind(format!("%{like}%"));
         query.push(" or lower(a.display_name) like ").push_bind(format!("%{like}%")).push(")");
     }
-    if let Some((name, id)) = cursor::open::<(String, Uuid)>(&me.live, fields.text("after")) {
+    if let Some((name, id)) = after {
         query.push(" and (a.user_name, a.native_id) > (").push_bind(name).push(", ").push_bind(id).push(")");
     }
-    query.push(" order by a.user_name, a.native_id limit ").push_bind(ROWS + 1);
-    let mut found: Vec<(String, Uuid, String)> = query.build_query_as().fetch_all(&mut *conn).await?;
-    let more = i64::try_from(found.len()).unwrap_or(0) > ROWS;
-    found.truncate(usize::try_from(ROWS).unwrap_or(50));
-    let next = found.last().filter(|_| more).map(|(_, id, name)| cursor::seal(&me.live, &(name, id)));
+    query.push(" order by a.user_name, a.native_id limit ").push_bind(limit);
+    let found: Vec<(String, Uuid, String)> = query.build_query_as().fetch_all(&mut *conn).await?;
     let mut accounts = Vec::new();
     for (system, id, _) in &found {
         accounts.extend(look::account(conn, system, *id).await?);
     }
-    Ok((accounts, next))
+    Ok(accounts)
 }
 
 /// `GET /adoption`

@@ -51,7 +51,7 @@ pub async fn list(
         ],
         rows,
         waiting: !decided,
-        pager: Pager::default(),
+        pager: Pager { csv: (!decided).then(|| "/exports/approvals.csv".to_owned()), ..Pager::default() },
         empty: if decided {
             Empty::new("Nothing decided yet", "What you decide is kept here, with what you saw.")
         } else {

@@ -20,6 +20,35 @@ use crate::access::{Object, Operation, op, permit, scope};
 use crate::catalog::{self, About, Entitlement, RouteInput};
 use crate::ids::EntitlementId;
 
+/// Entitlements as the list's filter has them, by name, behind that place.
+pub async fn listed(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    fields: &Fields,
+    (after, limit): (Option<(String, Uuid)>, i64),
+) -> Result<Vec<EntitlementId>, Error> {
+    let mut query = QueryBuilder::<Postgres>::new("select e.id from entitlement e where true");
+    match fields.text("view") {
+        "sox" => drop(query.push(" and e.sox")),
+        "mine" => drop(query.push(" and e.owner = ").push_bind(me.viewer().person)),
+        "orphan" => drop(query.push(" and e.owner is null")),
+        _ => {}
+    }
+    let risk = fields.text("risk");
+    if ["low", "normal", "high"].contains(&risk) {
+        query.push(" and e.risk = ").push_bind(risk.to_owned());
+    }
+    let like = deunicode::deunicode(fields.text("q")).to_lowercase().replace(['%', '_', '\\', '\0'], "");
+    if !like.is_empty() {
+        query.push(" and e.folded like ").push_bind(format!("%{like}%"));
+    }
+    if let Some((name, id)) = after {
+        query.push(" and (e.name, e.id) > (").push_bind(name).push(", ").push_bind(id).push(")");
+    }
+    query.push(" order by e.name, e.id limit ").push_bind(limit);
+    Ok(query.build_query_scalar().fetch_all(conn).await?)
+}
+
 /// `GET /catalogue`
 pub async fn page(
     State(state): State<AppState>,
@@ -30,25 +59,8 @@ pub async fn page(
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeCatalogue>(&mut conn, &me.actor(), Object::None).await?;
     let (view, risk) = (fields.text("view"), fields.text("risk"));
-    let mut query = QueryBuilder::<Postgres>::new("select e.id from entitlement e where true");
-    match view {
-        "sox" => drop(query.push(" and e.sox")),
-        "mine" => drop(query.push(" and e.owner = ").push_bind(me.viewer().person)),
-        "orphan" => drop(query.push(" and e.owner is null")),
-        _ => {}
-    }
-    if ["low", "normal", "high"].contains(&risk) {
-        query.push(" and e.risk = ").push_bind(risk.to_owned());
-    }
-    let like = deunicode::deunicode(fields.text("q")).to_lowercase().replace(['%', '_', '\\', '\0'], "");
-    if !like.is_empty() {
-        query.push(" and e.folded like ").push_bind(format!("%{like}%"));
-    }
-    if let Some((name, id)) = cursor::open::<(String, Uuid)>(&me.live, fields.text("after")) {
-        query.push(" and (e.name, e.id) > (").push_bind(name).push(", ").push_bind(id).push(")");
-    }
-    query.push(" order by e.name, e.id limit ").push_bind(ROWS + 1);
-    let mut ids: Vec<EntitlementId> = query.build_query_scalar().fetch_all(&mut *conn).await?;
+    let after = cursor::open::<(String, Uuid)>(&me.live, fields.text("after"));
+    let mut ids = listed(&mut conn, &me, &fields, (after, ROWS + 1)).await?;
     let more = i64::try_from(ids.len()).unwrap_or(0) > ROWS;
     ids.truncate(usize::try_from(ROWS).unwrap_or(50));
     let found = catalog::find_many(&mut conn, &ids).await?;

@@ -17,6 +17,7 @@ mod drafts;
 mod erasures;
 mod errors;
 mod evidence;
+mod exports;
 mod fields;
 mod guard;
 mod health;
@@ -228,6 +229,7 @@ fn looking() -> Router<AppState> {
         .route("/adoption/rules/{rule}/switch", post(adoption_rules::switch))
         .route("/adoption/beyond", get(adoption_rules::beyond))
         .route("/adoption/{account}", get(adoption::account).post(adoption::link))
+        .route("/exports/{file}", get(exports::take))
         .route("/outbox", get(operations::outbox))
         .route("/outbox/{id}", get(operations::mail))
         .route("/system", get(operations::system))

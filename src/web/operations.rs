@@ -22,17 +22,17 @@ use crate::mirror::look;
 use crate::target::SystemKey;
 
 #[derive(sqlx::FromRow)]
-struct Mail {
-    id: Uuid,
-    subject: String,
-    address: String,
-    request: Option<i64>,
-    created_at: DateTime<Utc>,
+pub struct Mail {
+    pub id: Uuid,
+    pub subject: String,
+    pub address: String,
+    pub request: Option<i64>,
+    pub created_at: DateTime<Utc>,
     due_at: DateTime<Utc>,
-    tries: i32,
-    error: Option<String>,
-    sent_at: Option<DateTime<Utc>>,
-    failed_at: Option<DateTime<Utc>>,
+    pub tries: i32,
+    pub error: Option<String>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub failed_at: Option<DateTime<Utc>>,
     letter: serde_json::Value,
 }
 
@@ -73,6 +73,26 @@ impl Mail {
     }
 }
 
+/// Mails as the list's filter has them, the newest first, older than that place.
+pub async fn listed(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    fields: &Fields,
+    (after, limit): (Option<(DateTime<Utc>, Uuid)>, i64),
+) -> Result<Vec<Mail>, Error> {
+    let mut query = mails(me);
+    query.push(match fields.text("view") {
+        "waiting" => " and sent_at is null and failed_at is null",
+        "failed" => " and failed_at is not null",
+        _ => "",
+    });
+    if let Some((at, id)) = after {
+        query.push(" and (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" order by created_at desc, id desc limit ").push_bind(limit);
+    Ok(query.build_query_as().fetch_all(conn).await?)
+}
+
 /// `GET /outbox`
 pub async fn outbox(
     State(state): State<AppState>,
@@ -83,17 +103,8 @@ pub async fn outbox(
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeOutbox>(&mut conn, &me.actor(), Object::None).await?;
     let view = fields.text("view");
-    let mut query = mails(&me);
-    query.push(match view {
-        "waiting" => " and sent_at is null and failed_at is null",
-        "failed" => " and failed_at is not null",
-        _ => "",
-    });
-    if let Some((at, id)) = cursor::open::<(DateTime<Utc>, Uuid)>(&me.live, fields.text("after")) {
-        query.push(" and (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
-    }
-    query.push(" order by created_at desc, id desc limit ").push_bind(ROWS + 1);
-    let mut mails: Vec<Mail> = query.build_query_as().fetch_all(&mut *conn).await?;
+    let after = cursor::open::<(DateTime<Utc>, Uuid)>(&me.live, fields.text("after"));
+    let mut mails = listed(&mut conn, &me, &fields, (after, ROWS + 1)).await?;
     let more = i64::try_from(mails.len()).unwrap_or(0) > ROWS;
     mails.truncate(usize::try_from(ROWS).unwrap_or(50));
     let next = mails.last().filter(|_| more).map(|last| cursor::seal(&me.live, &(last.created_at, last.id)));

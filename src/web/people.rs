@@ -25,15 +25,8 @@ use crate::ids::PersonId;
 use crate::mirror::look;
 use crate::requests::list::{Filter, Sort, list};
 
-/// `GET /people`
-pub async fn people(
-    State(state): State<AppState>,
-    me: SignedIn,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Response, Error> {
-    let fields = Fields(query);
-    let mut conn = state.pool.acquire().await?;
-    permit::<op::SearchPeople>(&mut conn, &me.actor(), Object::None).await?;
+/// Whom the list's fields ask for; whether the viewer sees people fully, and the view that they may have.
+pub fn find<'a>(me: &SignedIn, fields: &'a Fields) -> (bool, &'a str, Find) {
     // Whether somebody leaves or lacks an account is seen by those who see them fully.
     let wide = me.may(Operation::SeeQueue) || me.may(Operation::SeeSettings);
     let view = if wide { fields.text("view") } else { "" };
@@ -47,6 +40,19 @@ pub async fn people(
         after: cursor::open(&me.live, fields.text("after")).filter(|_| fields.text("q").is_empty()),
         ..Find::default()
     };
+    (wide, view, find)
+}
+
+/// `GET /people`
+pub async fn people(
+    State(state): State<AppState>,
+    me: SignedIn,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let fields = Fields(query);
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::SearchPeople>(&mut conn, &me.actor(), Object::None).await?;
+    let (wide, view, find) = find(&me, &fields);
     let all = lookup::count(&mut conn, &find).await?;
     let mut lines = lookup::people(&mut conn, &find, ROWS + 1).await?;
     let more = i64::try_from(lines.len()).unwrap_or(0) > ROWS && find.search.is_empty();

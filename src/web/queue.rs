@@ -21,7 +21,8 @@ use crate::plan::RequestKind;
 use crate::requests::list::{Filter, Line, Sort, count, list};
 use crate::requests::{desk, find};
 
-fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
+/// What the queue's fields ask for.
+pub fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
     let some = |name: &str| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());
     let mut filter = Filter {
         open: Some(true),

@@ -440,7 +440,9 @@ async fn who_gets_where(options: PgPoolOptions, connect: PgConnectOptions) {
             let path = route
                 .replace("/people/{id}", &format!("/people/{}", company.ben))
                 .replace("/catalogue/{id}", &format!("/catalogue/{}", company.ledger))
-                .replace("/settings/{kind}", "/settings/routes")
+                .replace("/settings/{subject}", "/settings/routes")
+                .replace("{rule}", "0")
+                .replace("{file}", "history.csv")
                 .replace("/requests/new/{kind}", "/requests/new/joiner")
                 .replace("/steps/{step}", &format!("/steps/{nobody}"))
                 .replace("{number}", "1")

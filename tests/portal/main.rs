@@ -12,6 +12,7 @@ mod changes;
 mod decisions;
 mod erasure;
 mod evidence;
+mod exports;
 mod imports;
 mod journeys;
 mod mail;

@@ -36,6 +36,29 @@ pub fn row(me: &SignedIn, line: &Line) -> RequestRow {
     }
 }
 
+fn view<'a>(me: &SignedIn, fields: &'a Fields) -> &'a str {
+    match fields.text("view") {
+        "" if me.may(Operation::AskAccess) => "mine",
+        "" => "all",
+        other => other,
+    }
+}
+
+/// What the list's fields ask for.
+pub fn filter(me: &SignedIn, fields: &Fields) -> Filter {
+    let mut filter =
+        Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
+    filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
+    filter.search = Some(fields.text("q").to_owned());
+    match view(me, fields) {
+        "mine" => filter.asked_by = Some(me.viewer().person),
+        "about" => filter.subject = Some(me.viewer().person),
+        "open" => filter.open = Some(true),
+        _ => {}
+    }
+    filter
+}
+
 /// `GET /requests`
 pub async fn list(
     State(state): State<AppState>,
@@ -44,22 +67,8 @@ pub async fn list(
 ) -> Result<Response, Error> {
     let fields = Fields(query);
     let mut conn = state.pool.acquire().await?;
-    let view = match fields.text("view") {
-        "" if me.may(Operation::AskAccess) => "mine",
-        "" => "all",
-        other => other,
-    };
-    let mut filter =
-        Filter { sort: Sort::Number, after: cursor::open(&me.live, fields.text("after")), ..Filter::default() };
-    filter.state = Some(fields.text("state").to_owned()).filter(|state| !state.is_empty());
-    filter.search = Some(fields.text("q").to_owned());
-    let me_id = me.viewer().person;
-    match view {
-        "mine" => filter.asked_by = Some(me_id),
-        "about" => filter.subject = Some(me_id),
-        "open" => filter.open = Some(true),
-        _ => {}
-    }
+    let view = view(&me, &fields);
+    let filter = filter(&me, &fields);
     let mut lines = asking::list::list(&mut conn, me.viewer(), &filter, ROWS + 1).await?;
     let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() })
         .await?;
@@ -106,5 +115,7 @@ pub fn links(path: &str, fields: &Fields, next: Option<String>) -> Pager {
         .collect();
     let to = |rest: String| format!("{path}?{}", format!("{rest}{kept}").trim_start_matches('&'));
     let first = (!fields.text("after").is_empty()).then(|| to(String::new()));
-    Pager::by_order(first, next.map(|next| to(format!("&after={next}"))), "")
+    let csv =
+        crate::web::exports::of_page(path).map(|list| format!("/exports/{list}.csv?{}", kept.trim_start_matches('&')));
+    Pager { csv, ..Pager::by_order(first, next.map(|next| to(format!("&after={next}"))), "") }
 }

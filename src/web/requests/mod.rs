@@ -5,7 +5,7 @@ mod lines;
 mod page;
 
 pub use actions::{assign, cancel, cancellation_page, comment, question, retry, skip, skip_page};
-pub use lines::{ROWS, links, list, pager, row};
+pub use lines::{ROWS, filter, links, list, pager, row};
 pub use page::{agents, moved, page, stage};
 
 use sqlx::PgConnection;

@@ -368,22 +368,24 @@ pub struct Pager {
     pub newer_label: String,
     /// Words for `older` ("Next").
     pub older_label: String,
+    /// The whole list, by the same filter, as a file.
+    pub csv: Option<String>,
 }
 embeddable!(Pager);
 
 impl Pager {
     /// For lists ordered by time, newest first.
     pub fn by_time(newer: Option<String>, older: Option<String>, seen: impl Into<String>) -> Self {
-        Self { newer, older, seen: seen.into(), newer_label: "Newer".into(), older_label: "Older".into() }
+        Self { newer, older, seen: seen.into(), newer_label: "Newer".into(), older_label: "Older".into(), csv: None }
     }
     /// For lists in any other order.
     pub fn by_order(previous: Option<String>, next: Option<String>, seen: impl Into<String>) -> Self {
         let (newer_label, older_label) = ("Previous".into(), "Next".into());
-        Self { newer: previous, older: next, seen: seen.into(), newer_label, older_label }
+        Self { newer: previous, older: next, seen: seen.into(), newer_label, older_label, csv: None }
     }
     /// Whether there is more than this page, or anything to say.
     pub fn shown(&self) -> bool {
-        self.newer.is_some() || self.older.is_some() || !self.seen.is_empty()
+        self.newer.is_some() || self.older.is_some() || !self.seen.is_empty() || self.csv.is_some()
     }
 }
 
