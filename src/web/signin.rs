@@ -16,13 +16,14 @@ use crate::access::session::{self, From, Why};
 use crate::access::sign_in::{self, SignInError};
 
 /// The demo's people and what each is for, in the order shown.
-const DEMO: [(&str, &str); 6] = [
+const DEMO: [(&str, &str); 7] = [
     ("manager", "asks for people and access"),
     ("desk", "assesses, decides, executes"),
     ("lead", "sees to what is late or stuck"),
     ("owner", "decides about what they own"),
     ("auditor", "reads everything, changes nothing"),
     ("admin", "settings, adoption, machinery"),
+    ("alindqvist", "releases the settings that another proposes"),
 ];
 
 /// `GET /signin`
