@@ -39,7 +39,7 @@ pub async fn effective(conn: &mut PgConnection, person: PersonId) -> Result<Vec<
     let row = sqlx::query!(
         r#"select array(select role from role_holding where person = p.id) as "given!",
                   exists (select from employment e join person q on q.id = e.person
-                           where e.manager = p.id and (e.last_day is null or e.last_day >= current_date)
+                           where e.manager = p.id and (e.last_day is null or e.last_day >= business_day())
                              and q.state in ('expected', 'active')) as "manager!",
                   exists (select from entitlement where owner = p.id) as "owner!"
              from person p where p.id = $1 and p.state not in ('left', 'withdrawn', 'erased')"#,

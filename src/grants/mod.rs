@@ -243,20 +243,21 @@ pub async fn end_due(
     .map_err(Into::into)
 }
 
-/// Standing grants whose time is over, by the database's clock; locked so that two workers do not end the same one.
+/// Standing grants whose time is over; locked so that two workers do not end the same one.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn due(conn: &mut PgConnection, limit: i64) -> Result<Vec<DueGrant>, sqlx::Error> {
+pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<Vec<DueGrant>, sqlx::Error> {
     sqlx::query_as!(
         DueGrant,
         r#"select id, person as "person: PersonId", entitlement as "entitlement: EntitlementId", account, item,
                   until_on as "until_on!"
              from access_grant
-            where ended_at is null and until_at <= now()
+            where ended_at is null and until_at <= $1
             order by until_at
-            limit $1
+            limit $2
               for update skip locked"#,
+        now,
         limit
     )
     .fetch_all(conn)

@@ -23,7 +23,7 @@ pub async fn end_due(pool: &PgPool, now: DateTime<Utc>) -> Result<usize, Request
     let mut ended = 0;
     loop {
         let mut tx = pool.begin().await?;
-        let Some(due) = grants::due(&mut tx, 1).await?.pop() else { return Ok(ended) };
+        let Some(due) = grants::due(&mut tx, now, 1).await?.pop() else { return Ok(ended) };
         end_one(&mut tx, now, &due).await?;
         tx.commit().await?;
         ended += 1;

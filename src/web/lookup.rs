@@ -76,7 +76,7 @@ const SELECT: &str = "select p.id, p.display_name, p.employee_number, p.state, p
        e.first_day, e.last_day
   from person p
   left join lateral (select * from employment e where e.person = p.id
-                      order by (e.first_day <= current_date and (e.last_day is null or e.last_day >= current_date)) desc,
+                      order by (e.first_day <= business_day() and (e.last_day is null or e.last_day >= business_day())) desc,
                                e.first_day desc limit 1) e on true
   left join department d on d.id = e.department
   left join site s on s.id = e.site

@@ -230,7 +230,7 @@ async fn a_stand_in_decides_and_it_is_said_for_whom(options: PgPoolOptions, conn
     let (portal, company) = set(options, connect).await;
     let number = joiner(&portal, company.manager, &[("groups", &company.ledger.to_string())], "n").await.unwrap();
     let today = portal.clock.now().date_naive();
-    sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, current_date - 1, current_date + 400)")
+    sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, date '2026-11-01', date '2027-12-31')")
         .bind(Uuid::now_v7()).bind(company.owner).bind(company.employee).execute(&portal.owner).await.unwrap();
     let mut conn = portal.owner.acquire().await.unwrap();
     assert!(

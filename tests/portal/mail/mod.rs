@@ -450,7 +450,7 @@ impl Stage {
     /// What waits for a day is due.
     pub async fn the_day_has_come(&self) {
         self.set("update step set due_at = now() where state = 'ready'").await;
-        self.set("update access_grant set until_at = now() - interval '1 second' where until_at is not null").await;
+        self.set("update access_grant set until_at = starts_at where until_at is not null").await;
     }
 
     /// What the person holds, by the catalogue's name, with the last day.

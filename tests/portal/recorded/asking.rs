@@ -101,9 +101,9 @@ pub async fn cancelled(walk: &mut Walk) {
 /// Asked one step higher, and lapsed.
 pub async fn nobody_decides(walk: &mut Walk) {
     ledger(walk).await;
-    walk.set("update stage set opened_at = now() - interval '4 days' where state = 'open'").await;
+    walk.set("update stage set opened_at = '2026-11-19T08:00:00Z' where state = 'open'").await;
     walk.working("routine: chase-decisions", "select exists (select from stage where escalated_at is not null)").await;
-    walk.set("update stage set opened_at = now() - interval '31 days' where state = 'open'").await;
+    walk.set("update stage set opened_at = '2026-10-23T08:00:00Z' where state = 'open'").await;
     walk.work("select exists (select from request where state = 'lapsed')").await;
 }
 
@@ -130,7 +130,7 @@ pub async fn given_until_a_day(walk: &mut Walk) {
     let mut tx = pool.begin().await.unwrap();
     settle::superseded(&mut tx, now, &frozen).await.unwrap();
     tx.commit().await.unwrap();
-    walk.set("update access_grant set until_at = now() - interval '1 second' where until_on is not null").await;
+    walk.set("update access_grant set until_at = starts_at where until_on is not null").await;
     walk.working(
         "routine: end-grants",
         "select not exists (select from access_grant where ended_at is null and until_on is not null)

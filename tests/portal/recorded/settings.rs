@@ -43,7 +43,7 @@ pub async fn proposals(walk: &mut Walk) {
     }
     let first = "select id from setting_proposal where state = 'scheduled' order by proposed_at limit 1";
     let due = format!(
-        "alter table setting_proposal disable trigger user; update setting_proposal set from_at = now() - interval '300 days' where id = ({first}); alter table setting_proposal enable trigger user"
+        "alter table setting_proposal disable trigger user; update setting_proposal set from_at = '2026-02-01T00:00:00Z' where id = ({first}); alter table setting_proposal enable trigger user"
     );
     for (name, until) in [
         (
