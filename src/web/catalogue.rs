@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum_extra::extract::Query;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit, scope};
 use crate::catalog::{self, About, Entitlement, RouteInput};
-use crate::ids::EntitlementId;
+use crate::ids::{EntitlementId, PersonId};
 
 /// Entitlements as the list's filter has them, by name, behind that place.
 pub async fn listed(
@@ -231,15 +232,39 @@ fn route(routes: &catalog::Routes, entitlement: &Entitlement) -> Stages {
     Stages(shown.collect())
 }
 
-async fn holders(
+/// A grant of an entitlement, as its page tells it.
+pub(super) struct Holding {
+    pub id: Uuid,
+    pub person: PersonId,
+    pub display_name: String,
+    reason: String,
+    reason_text: String,
+    pub starts_at: DateTime<Utc>,
+    pub until_on: Option<NaiveDate>,
+    pub number: Option<i64>,
+}
+
+impl Holding {
+    /// What it follows from, in words.
+    pub fn how(&self) -> String {
+        match self.reason.as_str() {
+            "rule" => format!("birthright: {}", self.reason_text),
+            "before_tenure" => "before Tenure".to_owned(),
+            _ => "asked for".to_owned(),
+        }
+    }
+}
+
+/// Who holds it now, by name.
+pub(super) async fn held(
     conn: &mut PgConnection,
-    me: &SignedIn,
     id: EntitlementId,
-    fields: &Fields,
-) -> Result<(Vec<HolderRow>, String, Pager), Error> {
-    let after: Option<(String, Uuid)> = cursor::open(&me.live, fields.text("after"));
-    let mut rows = sqlx::query!(
-        r#"select g.id, g.person, p.display_name, g.reason, g.reason_text, g.starts_at, g.until_on, r.number as "number?"
+    (after, limit): (Option<(String, Uuid)>, i64),
+) -> Result<Vec<Holding>, sqlx::Error> {
+    sqlx::query_as!(
+        Holding,
+        r#"select g.id, g.person as "person: PersonId", p.display_name, g.reason, g.reason_text, g.starts_at, g.until_on,
+                  r.number as "number?"
              from access_grant g join person p on p.id = g.person
              left join item i on i.id = g.item left join request r on r.id = i.request
             where g.entitlement = $1 and g.ended_at is null
@@ -248,10 +273,19 @@ async fn holders(
         id.0,
         after.as_ref().map(|(name, _)| name.as_str()),
         after.as_ref().map(|(_, id)| *id),
-        ROWS + 1
+        limit
     )
-    .fetch_all(&mut *conn)
-    .await?;
+    .fetch_all(conn)
+    .await
+}
+
+async fn holders(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    id: EntitlementId,
+    fields: &Fields,
+) -> Result<(Vec<HolderRow>, String, Pager), Error> {
+    let mut rows = held(conn, id, (cursor::open(&me.live, fields.text("after")), ROWS + 1)).await?;
     let more = i64::try_from(rows.len()).unwrap_or(0) > ROWS;
     rows.truncate(usize::try_from(ROWS).unwrap_or(50));
     let next = rows.last().filter(|_| more).map(|row| cursor::seal(&me.live, &(&row.display_name, row.id)));
@@ -262,18 +296,16 @@ async fn holders(
     .fetch_one(conn)
     .await?;
     let holders = rows.into_iter().map(|row| HolderRow {
+        how: row.how(),
         person: Person::to(row.display_name, format!("/people/{}", row.person)),
-        how: match row.reason.as_str() {
-            "rule" => format!("birthright: {}", row.reason_text),
-            "before_tenure" => "before Tenure".to_owned(),
-            _ => "asked for".to_owned(),
-        },
         since: Some(me.when(row.starts_at)),
         until: row.until_on.map(|day| me.day(day)),
         reason: row.number.map(|number| Link::new(format!("REQ-{number:06}"), format!("/requests/{number}"))),
     });
     let summary = words::count(usize::try_from(count).unwrap_or(0), "person", "people");
-    Ok((holders.collect(), summary, links(&format!("/catalogue/{id}"), fields, next)))
+    let pager = links(&format!("/catalogue/{id}"), fields, next);
+    let csv = (count > 0).then(|| format!("/exports/holders.csv?entitlement={id}"));
+    Ok((holders.collect(), summary, Pager { csv, ..pager }))
 }
 
 /// `GET /catalogue/new`

@@ -20,6 +20,11 @@ use crate::access::{Object, Operation, op, permit};
 use crate::catalog;
 use crate::ids::PersonId;
 
+/// Everybody who is or will be here and reports to the viewer, directly or through others.
+pub(super) fn below(me: &SignedIn) -> Find {
+    Find { team_of: Some(me.viewer().person), here: true, ..Find::default() }
+}
+
 /// `GET /team`
 pub async fn team(
     State(state): State<AppState>,
@@ -29,8 +34,7 @@ pub async fn team(
     let all = Fields(query).text("view") == "all";
     let mut conn = state.pool.acquire().await?;
     permit::<op::SeeTeam>(&mut conn, &me.actor(), Object::None).await?;
-    let below = Find { team_of: Some(me.viewer().person), here: true, ..Find::default() };
-    let lines = lookup::people(&mut conn, &below, 500).await?;
+    let lines = lookup::people(&mut conn, &below(&me), 500).await?;
     let direct = lines.iter().filter(|line| line.direct).count();
     let rows = lines.iter().filter(|line| all || line.direct).map(|line| TeamRow {
         person: Person::to(&line.name, line.href()),
@@ -55,6 +59,7 @@ pub async fn team(
             Tab::new("Direct reports", count(direct), "/team", !all),
             Tab::new("Everybody below", count(lines.len()), "/team?view=all", all),
         ],
+        csv: format!("/exports/team.csv{}", if all { "?view=all" } else { "" }),
         rows: rows.collect(),
         may_ask: me.may(Operation::AskJoiner),
         shell: me.shell(&state, &mut conn, "My team", Nav::Team).await?,

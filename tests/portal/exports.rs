@@ -106,3 +106,50 @@ async fn whoever_may_not_see_the_page_gets_no_file(options: PgPoolOptions, conne
         .unwrap();
     assert_eq!(taken, 11, "each file that was given, and none that was not");
 }
+
+#[sqlx::test]
+async fn what_is_held_and_who_holds_it_are_files(options: PgPoolOptions, connect: PgConnectOptions) {
+    let portal = Portal::start(options, connect).await;
+    let company = portal.company().await;
+    rules(&portal, &company).await;
+    let (person, ledger) = (company.anna, company.ledger);
+    sqlx::query(
+        "insert into access_grant (id, person, entitlement, account, reason, reason_text, starts_at, until_on, until_at)
+         select gen_random_uuid(), $1, $2, native_id, 'before_tenure', '', now(), '2027-03-31', '2027-04-01' from account
+          where person = $1 limit 1",
+    )
+    .bind(person)
+    .bind(ledger)
+    .execute(&portal.owner)
+    .await
+    .unwrap();
+    let manager = portal.browser_of(company.manager).await;
+    let grants = format!("/exports/grants.csv?person={person}");
+    assert!(manager.get(&format!("/people/{person}")).await.text.contains(&format!("href=\"{grants}\"")));
+    let held = rows(&manager.get(&grants).await);
+    assert_eq!(held.len(), 2);
+    assert_eq!((held[1][0].as_str(), held[1][5].as_str()), ("Ledger", "2027-03-31"));
+    let holders = format!("/exports/holders.csv?entitlement={ledger}");
+    let owner = portal.browser_of(company.owner).await;
+    assert!(owner.get(&format!("/catalogue/{ledger}")).await.text.contains(&format!("href=\"{holders}\"")));
+    let who = rows(&owner.get(&holders).await);
+    assert_eq!((who.len(), who[1][0].as_str(), who[1][1].as_str()), (2, "Anna Vogel", "before Tenure"));
+    // The team: those who report directly, or everybody below.
+    assert!(manager.get("/team?view=all").await.text.contains("href=\"/exports/team.csv?view=all\""));
+    let names = |rows: Vec<Vec<String>>| rows.into_iter().skip(1).map(|row| row[0].clone()).collect::<Vec<_>>();
+    let direct = names(rows(&manager.get("/exports/team.csv").await));
+    let all = names(rows(&manager.get("/exports/team.csv?view=all").await));
+    assert!(direct.contains(&"Anna Vogel".to_owned()) && !direct.contains(&"Ben Vogt".to_owned()), "{direct:?}");
+    assert!(all.contains(&"Ben Vogt".to_owned()), "{all:?}");
+    // Nobody else's business.
+    let employee = portal.browser_of(company.employee).await;
+    for (path, status) in [
+        (grants.as_str(), StatusCode::FORBIDDEN),
+        (&holders, StatusCode::FORBIDDEN),
+        ("/exports/team.csv", StatusCode::FORBIDDEN),
+        ("/exports/grants.csv", StatusCode::NOT_FOUND),
+        ("/exports/holders.csv?entitlement=x", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(employee.get(path).await.status, status, "{path}");
+    }
+}

@@ -10,12 +10,13 @@ use crate::access::{Object, Operation, op, permit};
 use crate::catalog::{self, Birthright};
 use crate::erasure;
 use crate::evidence::history;
-use crate::grants::beyond;
+use crate::grants::{self, beyond};
+use crate::ids::{EntitlementId, PersonId};
 use crate::requests::list::{self, Filter, Key};
 use crate::web::lookup::{self, Find};
 use crate::web::view::errors::Wrong;
 use crate::web::viewer::SignedIn;
-use crate::web::{Error, Fields, adoption, catalogue, history as changes, operations, people, queue, requests};
+use crate::web::{Error, Fields, adoption, catalogue, history as changes, operations, people, queue, requests, teams};
 
 /// Pages and the lists that they show.
 pub const PAGES: [(&str, &str); 8] = [
@@ -40,15 +41,37 @@ pub struct List {
 enum Place {
     History(Box<history::Filter>),
     Requests(Box<Filter>),
-    People { find: Box<Find>, wide: bool },
+    People {
+        find: Box<Find>,
+        wide: bool,
+    },
     Catalogue(Option<(String, Uuid)>),
-    Accounts { doubts: HashMap<Uuid, &'static str>, after: Option<(String, Uuid)> },
-    Beyond { birthright: Box<Birthright>, after: Option<beyond::After> },
+    Accounts {
+        doubts: HashMap<Uuid, &'static str>,
+        after: Option<(String, Uuid)>,
+    },
+    Beyond {
+        birthright: Box<Birthright>,
+        after: Option<beyond::After>,
+    },
     Outbox(Option<(DateTime<Utc>, Uuid)>),
     Approvals,
     Erasures,
-    End,
+    /// What somebody holds.
+    Grants(PersonId),
+    /// Who holds something, and the last that was read.
+    Holders {
+        entitlement: EntitlementId,
+        after: Option<(String, Uuid)>,
+    },
+    End(&'static [&'static str]),
 }
+
+const GRANTS: &[&str] =
+    &["name", "sox", "reason", "rule", "since", "until", "request", "asked_by", "decided_by", "entitlement"];
+const APPROVALS: &[&str] = &["request", "item", "title", "label", "stage", "sox", "asked_by", "for", "since"];
+const ERASURES: &[&str] =
+    &["person", "basis", "state", "proposed_by", "proposed_at", "decided_by", "decided_at", "done_at"];
 
 fn time(at: Option<DateTime<Utc>>) -> String {
     at.map_or(String::new(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
@@ -108,6 +131,21 @@ impl List {
                 permit::<op::SeeErasures>(conn, &actor, Object::None).await?;
                 Place::Erasures
             }
+            "team" => {
+                permit::<op::SeeTeam>(conn, &actor, Object::None).await?;
+                let find = Find { direct: fields.text("view") != "all", by_name: true, ..teams::below(me) };
+                Place::People { find: Box::new(find), wide: true }
+            }
+            "grants" => {
+                let person = named(fields, "person").map(PersonId)?;
+                permit::<op::SeePersonFully>(conn, &actor, Object::Person(person)).await?;
+                Place::Grants(person)
+            }
+            "holders" => {
+                let entitlement = named(fields, "entitlement").map(EntitlementId)?;
+                permit::<op::SeeHolders>(conn, &actor, Object::Entitlement(entitlement)).await?;
+                Place::Holders { entitlement, after: None }
+            }
             _ => return Err(Error::not_found()),
         };
         Ok(Self { me: me.clone(), fields: fields.clone(), place })
@@ -166,10 +204,11 @@ impl List {
             ],
             Place::Beyond { .. } => &["person", "account", "group", "in_catalogue", "sox"],
             Place::Outbox(_) => &["written_at", "to", "subject", "request", "tries", "sent_at", "failed_at", "error"],
-            Place::Approvals => &["request", "item", "title", "label", "stage", "sox", "asked_by", "for", "since"],
-            Place::Erasures | Place::End => {
-                &["person", "basis", "state", "proposed_by", "proposed_at", "decided_by", "decided_at", "done_at"]
-            }
+            Place::Approvals => APPROVALS,
+            Place::Erasures => ERASURES,
+            Place::Grants(_) => GRANTS,
+            Place::Holders { .. } => &["person", "how", "since", "until", "request"],
+            Place::End(header) => header,
         }
     }
 
@@ -222,18 +261,58 @@ impl List {
                 found.iter().map(mail).collect()
             }
             Place::Approvals => {
-                self.place = Place::End;
+                self.place = Place::End(APPROVALS);
                 let found = list::waiting_for(conn, self.me.now, self.me.viewer().person, 10_000).await?;
                 found.iter().map(waiting).collect()
             }
             Place::Erasures => {
-                self.place = Place::End;
+                self.place = Place::End(ERASURES);
                 let found = erasure::list(conn, erasure::Which::default()).await?;
                 found.iter().map(forgotten).collect()
             }
-            Place::End => Vec::new(),
+            Place::Grants(person) => {
+                let found = grants::held_by(conn, *person).await?;
+                self.place = Place::End(GRANTS);
+                found.into_iter().map(grant).collect()
+            }
+            Place::Holders { entitlement, after } => {
+                let found = catalogue::held(conn, *entitlement, (after.take(), limit)).await?;
+                *after = found.last().map(|last| (last.display_name.clone(), last.id));
+                found.iter().map(holding).collect()
+            }
+            Place::End(_) => Vec::new(),
         })
     }
+}
+
+/// The id in a field of the address.
+fn named(fields: &Fields, field: &str) -> Result<Uuid, Error> {
+    fields.text(field).parse().map_err(|_| Error::not_found())
+}
+
+fn grant(one: grants::Held) -> Vec<String> {
+    vec![
+        one.name,
+        yes(one.sox),
+        one.reason,
+        one.reason_text,
+        time(Some(one.starts_at)),
+        one.until_on.map_or(String::new(), |day| day.to_string()),
+        number(one.request),
+        one.asked_by.unwrap_or_default(),
+        one.decided_by.unwrap_or_default(),
+        one.entitlement.to_string(),
+    ]
+}
+
+fn holding(one: &catalogue::Holding) -> Vec<String> {
+    vec![
+        one.display_name.clone(),
+        one.how(),
+        time(Some(one.starts_at)),
+        one.until_on.map_or(String::new(), |day| day.to_string()),
+        number(one.number),
+    ]
 }
 
 fn number(number: Option<i64>) -> String {

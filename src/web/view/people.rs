@@ -241,6 +241,8 @@ pub struct TeamPage {
     pub rows: Vec<TeamRow>,
     /// May ask for a joiner.
     pub may_ask: bool,
+    /// The same rows as a file.
+    pub csv: String,
 }
 
 /// A person in the org chart, in the order of a walk from the top: each after their manager.

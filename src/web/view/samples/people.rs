@@ -213,6 +213,7 @@ fn lists() -> Vec<Sample> {
         tabs: Vec::new(),
         rows,
         may_ask: true,
+        csv: text("/exports/team.csv"),
     };
     vec![
         page(
