@@ -167,8 +167,16 @@ impl Site {
     }
 
     pub async fn approve(&self, user: &str, number: RequestNumber, item: i32) {
+        self.decide(user, number, item, (Verdict::Approve, "")).await;
+    }
+
+    pub async fn reject(&self, user: &str, number: RequestNumber, item: i32) {
+        self.decide(user, number, item, (Verdict::Reject, "Not now")).await;
+    }
+
+    async fn decide(&self, user: &str, number: RequestNumber, item: i32, (verdict, comment): (Verdict, &str)) {
         let digest = self.items(number).await[usize::try_from(item - 1).unwrap()].digest.clone();
-        let deciding = Deciding { number, item, verdict: Verdict::Approve, digest, comment: String::new() };
+        let deciding = Deciding { number, item, verdict, digest, comment: comment.to_owned() };
         let actor = self.actor(user).await;
         requests::decide::decide(&self.pool, Clock::System.now(), &actor, &deciding).await.unwrap();
     }
