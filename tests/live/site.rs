@@ -170,6 +170,7 @@ impl Site {
         self.decide(user, number, item, (Verdict::Approve, "")).await;
     }
 
+    #[allow(dead_code, reason = "the benches use it")]
     pub async fn reject(&self, user: &str, number: RequestNumber, item: i32) {
         self.decide(user, number, item, (Verdict::Reject, "Not now")).await;
     }
