@@ -1,6 +1,5 @@
 //! Pages beside their own SQL, submitting beside bare inserts, suggestions while typing; start and memory of the server.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
@@ -77,9 +76,9 @@ pub async fn measure(site: &Site, owner: &PgPool, scale: &str) {
         );
     }
     let manager = seed::token(&site.pool, &site.config, Clock::System, "manager").await.unwrap();
-    submit(&server, &manager, &format!("Erste {scale}")).await;
+    submit(&desk.client, (&server, &manager), &format!("Erste {scale}")).await;
     let submitting = statements::of(async {
-        submit(&server, &manager, "Zweite").await;
+        submit(&desk.client, (&server, &manager), "Zweite").await;
     })
     .await;
     drop(server);
@@ -169,7 +168,7 @@ async fn paced(who: &Signed, url: &str, rate: f64, seconds: u32) -> Vec<f64> {
 }
 
 /// Asks for somebody new.
-async fn submit(server: &Program, token: &str, family: &str) {
+async fn submit(client: &Client, (server, token): (&Program, &str), family: &str) {
     // Names of people have no digits.
     let family: String = family.chars().filter(|char| char.is_alphabetic()).collect();
     let given: String =
@@ -179,10 +178,7 @@ async fn submit(server: &Program, token: &str, family: &str) {
         "given_name": given, "family_name": family, "employee_number": null, "type": "employee", "department": "Finance",
         "title": "Accountant", "site": "Hamburg", "manager": "manager", "start_on": today, "end_on": null,
     }});
-    let answer = Client::builder()
-        .no_proxy()
-        .build()
-        .unwrap()
+    let answer = client
         .post(format!("{}/api/v1/requests", server.address))
         .bearer_auth(token)
         .header("idempotency-key", Uuid::new_v4().to_string())
@@ -213,9 +209,9 @@ async fn submitted(server: &Program, token: &str, statements: &[String], (owner,
     bare.extend((0..writes).map(|_| format!("insert into bench_row (body) values ('{}')", "x".repeat(300))));
     bare.push("commit".to_owned());
     let limit = statements::rate(&bare, CONNECTIONS, SECONDS).await;
-    let done = Arc::new(Mutex::new(0_u32));
+    let done = Mutex::new(0_u32);
     let began = Instant::now();
-    tokio_scoped(server, token, &done, Duration::from_secs(SECONDS.into())).await;
+    side_by_side((server, token), &done, Duration::from_secs(SECONDS.into())).await;
     let ours = f64::from(*done.lock().await) / began.elapsed().as_secs_f64();
     row(
         &format!("submit a joiner ({scale}, {} statements, {writes} of them writes)", statements.len()),
@@ -227,11 +223,12 @@ async fn submitted(server: &Program, token: &str, statements: &[String], (owner,
 }
 
 /// Submits side by side until the time is over.
-async fn tokio_scoped(server: &Program, token: &str, done: &Mutex<u32>, time: Duration) {
+async fn side_by_side(by: (&Program, &str), done: &Mutex<u32>, time: Duration) {
+    let client = Client::builder().no_proxy().build().unwrap();
     let began = Instant::now();
     let one = async |family: &str| {
         while began.elapsed() < time {
-            submit(server, token, family).await;
+            submit(&client, by, family).await;
             *done.lock().await += 1;
         }
     };
