@@ -13,12 +13,14 @@ use uuid::Uuid;
 
 use crate::access::{Role, roles, sign_in, token};
 use crate::catalog::{
-    self, Birthright, BirthrightRule, Condition, Held, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels,
+    self, Birthright, BirthrightRule, Condition, Consequence, Held, Naming, NewEntitlement, Retention, Risk, Routes,
+    Separation, SeparationRule, ServiceLevels,
 };
 use crate::clock::Clock;
 use crate::config::{AdTargetConfig, Config, TargetConfig};
 use crate::evidence::By;
 use crate::evidence::signer::{Keeper, SignError};
+use crate::ids::EntitlementId;
 use crate::target::{Connector, SystemKey};
 use crate::{connectors, grants, mirror, people};
 
@@ -205,8 +207,43 @@ async fn catalogue(
     if !rules.is_empty() {
         catalog::release(&mut tx, now, by, &Birthright { rules }, note).await?;
     }
+    let apart = separation(&mut tx, folder).await?;
+    if !apart.rules.is_empty() {
+        catalog::release(&mut tx, now, by, &apart, note).await?;
+    }
     tx.commit().await?;
     Ok(added)
+}
+
+/// A rule of separation, its sides by name.
+#[derive(Deserialize)]
+struct Kept {
+    name: String,
+    reason: String,
+    one: Vec<String>,
+    other: Vec<String>,
+    then: Consequence,
+}
+
+/// What nobody holds together, as far as the directory has it.
+async fn separation(conn: &mut sqlx::PgConnection, folder: &Path) -> anyhow::Result<Separation> {
+    let mut rules = Vec::new();
+    for kept in read::<Vec<Kept>>(&folder.join("separation.json"))? {
+        let (one, other) = (entries(conn, &kept.one).await?, entries(conn, &kept.other).await?);
+        if !one.is_empty() && !other.is_empty() {
+            let Kept { name, reason, then: consequence, .. } = kept;
+            rules.push(SeparationRule { name, reason, one, other, consequence });
+        }
+    }
+    Ok(Separation { rules })
+}
+
+async fn entries(conn: &mut sqlx::PgConnection, names: &[String]) -> anyhow::Result<Vec<EntitlementId>> {
+    let mut ids = Vec::new();
+    for name in names {
+        ids.extend(catalog::by_name(conn, name).await?);
+    }
+    Ok(ids)
 }
 
 /// A shared mailbox or a room, and who answers for it.

@@ -1,7 +1,7 @@
 //! What can be asked for, who owns it, and the rules.
 //!
 //! An *entitlement* is something that can be held (a group's membership, a right on a mailbox), with an owner, a risk and a SOX flag. The rules
-//! (routes, naming, birthright, service levels, wording) are data in immutable *versions*, proposed by one and released by another: a plan names the versions that it was made
+//! (routes, naming, birthright, separation of duties, service levels, wording) are data in immutable *versions*, proposed by one and released by another: a plan names the versions that it was made
 //! from, and a version once released is never changed, only followed by another.
 
 mod birthright;
@@ -11,6 +11,7 @@ pub mod naming;
 pub mod proposals;
 mod retention;
 pub mod routes;
+mod separation;
 mod service_levels;
 mod settings;
 mod systems;
@@ -24,7 +25,10 @@ pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
+pub use separation::{Conflict, Consequence, Separation, SeparationRule};
 pub use service_levels::{Level, Patience, ServiceLevels};
-pub use settings::{CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, wording};
+pub use settings::{
+    CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, separation, wording,
+};
 pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};
 pub use wording::{About as MailAbout, LETTERS, Letter, Said, VARIABLES, Wording};

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Birthright, Naming, Retention, Routes, ServiceLevels, Wording};
+use super::{Birthright, Naming, Retention, Routes, Separation, ServiceLevels, Wording};
 use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
 use crate::ids::PersonId;
 use crate::target::Value;
@@ -61,7 +61,7 @@ pub trait Setting: Serialize + DeserializeOwned {
 }
 
 /// One released version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Versioned<T> {
     pub version: i32,
     /// SHA-256 of the body's canonical JSON, hex.
@@ -79,6 +79,7 @@ pub struct Rules {
     pub naming: Versioned<Naming>,
     pub birthright: Versioned<Birthright>,
     pub service_levels: Versioned<ServiceLevels>,
+    pub separation: Versioned<Separation>,
 }
 
 /// The latest version of every kind.
@@ -91,6 +92,8 @@ pub async fn rules(conn: &mut PgConnection) -> Result<Rules, CatalogError> {
         naming: latest(conn).await?,
         birthright: latest(conn).await?,
         service_levels: latest(conn).await?,
+        // A site without such rules has version 0 of them.
+        separation: history::<Separation>(conn, 1).await?.pop().unwrap_or_default(),
     })
 }
 
@@ -100,6 +103,14 @@ pub async fn rules(conn: &mut PgConnection) -> Result<Rules, CatalogError> {
 /// Where the database does not answer or the body is not of its kind.
 pub async fn retention(conn: &mut PgConnection) -> Result<Retention, CatalogError> {
     Ok(history::<Retention>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
+}
+
+/// What one person must not hold together: the latest version, nothing where none was ever released.
+///
+/// # Errors
+/// Where the database does not answer or the body is not of its kind.
+pub async fn separation(conn: &mut PgConnection) -> Result<Separation, CatalogError> {
+    Ok(history::<Separation>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
 }
 
 /// The wording of mails: the latest version, as it comes with Tenure where none was ever released.

@@ -6,6 +6,7 @@
 
 pub mod beyond;
 mod erase;
+pub mod together;
 
 pub use erase::erase;
 

@@ -145,7 +145,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
             entitlement: Some(entitlement.id),
             sox: entitlement.sox,
             steps: vec![PlannedStep { grant: Some(grant), why, ..step }],
-            owner: None,
+            ..PlannedItem::default()
         });
     }
     for entitlement in answers.leave.iter().filter_map(|id| sight.entitlements.get(id)) {
@@ -157,7 +157,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
             entitlement: Some(entitlement.id),
             sox: entitlement.sox,
             steps: vec![PlannedStep { grant: Some(grant), ..step }],
-            owner: None,
+            ..PlannedItem::default()
         });
     }
     Ok(Plan { items, names: Vec::new() })

@@ -269,7 +269,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
                 entitlement: Some(*entitlement),
                 sox: group.sox,
                 steps: vec![step],
-                owner: None,
+                ..PlannedItem::default()
             });
         }
     }

@@ -355,7 +355,7 @@ pub fn seen<'a>(sight: &'a Sight<'_>, id: Uuid, field: &str) -> Result<&'a Objec
 
 /// One item without an entitlement of its own.
 pub fn item(label: String, owner: Option<PersonId>, steps: Vec<PlannedStep>) -> PlannedItem {
-    PlannedItem { label, entitlement: None, sox: false, steps, owner }
+    PlannedItem { label, steps, owner, ..PlannedItem::default() }
 }
 
 /// A recipient in a step's name: names of steps stay in evidence, so no person's is in them.

@@ -21,6 +21,7 @@ pub mod mailbox_change;
 pub mod mailing_list;
 pub mod password_reset;
 pub mod personal_mailbox;
+mod separation;
 pub mod shared_mailbox;
 mod sight;
 pub mod unlock;
@@ -35,6 +36,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 pub use self::answers::{Answers, Concerned, RequestKind};
+pub use self::separation::Holds;
 pub use self::sight::{AccountSight, GroupSight, Known, ListSight, MailSight, Sight};
 use crate::catalog::{Entitlement, Held};
 use crate::connectors::exchange::flavour::{Flavour, supports};
@@ -44,7 +46,7 @@ use crate::people::Site;
 use crate::target::{Address, Change, Difference, Key, Kind, Presence, Reference, State, SystemKey, Value};
 
 /// The differences that one thing asked for amounts to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlannedItem {
     pub label: String,
     /// What it is about; None: accounts.
@@ -53,6 +55,8 @@ pub struct PlannedItem {
     pub steps: Vec<PlannedStep>,
     /// Who owns what it is about, where that is not in the catalogue (yet).
     pub owner: Option<PersonId>,
+    /// What somebody would hold together by it against the rules of separation, in words: security decides as well.
+    pub together: Vec<String>,
 }
 
 /// One difference on one object.
@@ -279,7 +283,7 @@ pub fn digest(key: &[u8], effect: &[u8]) -> String {
 /// # Errors
 /// Field errors where what is asked cannot be planned (a name cannot be made, an account is missing).
 pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<field::FieldError>> {
-    let plan = match answers {
+    let mut plan = match answers {
         Answers::Joiner(answers) => joiner::plan(answers, sight),
         Answers::Leaver(answers) => leaver::plan(answers, sight),
         Answers::Access(answers) => access::plan(answers, sight),
@@ -292,6 +296,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<field::Fie
         Answers::ListChange(answers) => list_change::plan(answers, sight),
     }?;
     possible(&plan, sight)?;
+    separation::apply(&mut plan, sight)?;
     Ok(plan)
 }
 

@@ -70,7 +70,7 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
         ..PlannedStep::on_account(account, "reset".to_owned(), changes)
     };
     let label = format!("New password for {}", account.user_name);
-    let item = PlannedItem { label, entitlement: None, sox: false, steps: vec![step], owner: None };
+    let item = PlannedItem { label, steps: vec![step], ..PlannedItem::default() };
     Ok(Plan { items: vec![item], names: Vec::new() })
 }
 

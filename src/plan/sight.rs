@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Holds;
 use crate::catalog::{Entitlement, Rules, TargetSystem};
 use crate::ids::{EntitlementId, PersonId};
 use crate::mirror::mail::{HeldRight, Object};
@@ -85,6 +86,8 @@ pub struct Sight<'a> {
     pub manager: Option<Person>,
     pub manager_account: Option<Uuid>,
     pub site: Option<Site>,
+    /// What rules of separation name and the subject holds or is about to hold.
+    pub holds: Holds,
     /// Entitlements that answers or rules name.
     pub entitlements: BTreeMap<EntitlementId, Entitlement>,
     /// The Exchange organisations.

@@ -50,6 +50,6 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     let step =
         PlannedStep { why: "unlock".to_owned(), ..PlannedStep::on_account(account, "unlock".to_owned(), vec![change]) };
     let label = format!("Unlock {}", account.user_name);
-    let item = PlannedItem { label, entitlement: None, sox: false, steps: vec![step], owner: None };
+    let item = PlannedItem { label, steps: vec![step], ..PlannedItem::default() };
     Ok(Plan { items: vec![item], names: Vec::new() })
 }

@@ -236,7 +236,7 @@ fn still_to_do(now: DateTime<Utc>, steps: &[PlannedStep], done: &BTreeSet<&str>)
             step
         })
         .collect();
-    PlannedItem { label: String::new(), entitlement: None, sox: false, steps, owner: None }.effect()
+    PlannedItem { steps, ..PlannedItem::default() }.effect()
 }
 
 /// Marks an item to be planned again, once the mirror has looked after this moment.

@@ -99,12 +99,12 @@ async fn take_away(
         label: format!("{} ends", entitlement.name),
         entitlement: Some(entitlement.id),
         sox: entitlement.sox,
-        owner: None,
         steps: vec![PlannedStep {
             grant: Some(GrantEffect::Take { entitlement: entitlement.id, why: "due".to_owned() }),
             why: format!("was given until {}", due.until_on.format("%-d %B %Y")),
             ..step
         }],
+        ..PlannedItem::default()
     };
     let key = submit::digest_key(conn, request).await?;
     let basis = serde_json::json!({ "grant": due.id });

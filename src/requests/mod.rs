@@ -10,6 +10,7 @@
 //! keys want `decider`, and the key of that table allows one of the two. Every operation takes the subject's lock first
 //! (`evidence::hold`), so that they never wait for each other in a circle.
 
+pub mod apart;
 pub mod cancel;
 pub mod change;
 pub mod decide;

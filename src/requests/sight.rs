@@ -8,11 +8,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{RequestError, sight_mail as mail};
-use crate::catalog::{self, BirthrightInput, NameInput, Rules};
+use crate::catalog::{self, BirthrightInput, NameInput, Rules, Separation};
 use crate::ids::{EntitlementId, PersonId, RequestId};
 use crate::people;
 use crate::plan::field::{FieldError, Raw};
-use crate::plan::{AccountSight, Answers, GroupSight, Known, MailSight, RequestKind, Sight};
+use crate::plan::{AccountSight, Answers, GroupSight, Holds, Known, MailSight, RequestKind, Sight};
 use crate::target::{State, SystemKey};
 
 /// What the answers as typed may refer to.
@@ -88,6 +88,14 @@ pub(super) async fn somebody(conn: &mut PgConnection, known: &mut Known, typed: 
         known.people.insert(typed.to_owned(), person);
     }
     Ok(known.people.contains_key(typed))
+}
+
+/// Whom that text means, if anybody.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn somebody_typed(conn: &mut PgConnection, typed: &str) -> Result<Option<PersonId>, sqlx::Error> {
+    if typed.is_empty() { Ok(None) } else { person(conn, typed).await }
 }
 
 /// Somebody by id, Tenure user name, account name or employee number.
@@ -170,6 +178,46 @@ impl From<GroupRow> for GroupSight {
     }
 }
 
+/// What of the entitlements that rules of separation name somebody holds: by a grant, by the mirror, or by a request that is
+/// on its way (`own` apart).
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn holds(
+    conn: &mut PgConnection,
+    person: PersonId,
+    rules: &Separation,
+    own: Option<RequestId>,
+) -> Result<Holds, sqlx::Error> {
+    let named: Vec<Uuid> = rules.named().into_iter().map(|id| id.0).collect();
+    if named.is_empty() {
+        return Ok(Holds::new());
+    }
+    let rows = sqlx::query!(
+        r#"select e.id as "id: EntitlementId", e.name
+             from entitlement e
+            where e.id = any ($2)
+              and (exists (select from access_grant g where g.person = $1 and g.entitlement = e.id and g.ended_at is null)
+                   or exists (select from account a join membership m on m.system = a.system and m.member_id = a.native_id
+                               where a.person = $1 and a.gone_at is null and e.kind = 'group_membership'
+                                 and m.system = e.system and m.group_id = e.native_id)
+                   or exists (select from request r
+                                join item i on i.request = r.id and i.settled_at is null
+                                join step s on s.item = i.id and s.state not in ('superseded', 'skipped', 'undone')
+                               where r.subject = $1 and r.settled_at is null and r.id is distinct from $3
+                                 and s.grant_effect->'give'->>'entitlement' = e.id::text))"#,
+        person.0,
+        &named,
+        own.map(|own| own.0)
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut holds: Holds = rows.into_iter().map(|row| (row.id, row.name)).collect();
+    let mail = mail::held(conn, person).await?;
+    holds.extend(mail.into_iter().filter(|(id, _)| named.contains(&id.0)));
+    Ok(holds)
+}
+
 /// What planning sees. `own`: the request whose reservations do not count as taken (it plans again).
 ///
 /// # Errors
@@ -201,6 +249,7 @@ pub async fn sight<'a>(
         manager: None,
         manager_account: None,
         site: None,
+        holds: Holds::new(),
         entitlements: BTreeMap::new(),
         exchange: mail::organisations(conn).await?,
         licence_groups: BTreeMap::new(),
@@ -212,6 +261,11 @@ pub async fn sight<'a>(
     if let Some(subject) = answers.subject() {
         sight.subject = people::find(conn, subject).await?;
         sight.accounts = accounts(conn, subject).await?;
+        if matches!(answers, Answers::Access(_)) && !rules.separation.body.rules.is_empty() {
+            // Two who ask for one person at the same moment see each other's request.
+            crate::evidence::hold(conn, &format!("person:{subject}")).await?;
+            sight.holds = holds(conn, subject, &rules.separation.body, own).await?;
+        }
     }
     mail::see(conn, &mut sight, answers).await?;
     let mut wanted: Vec<EntitlementId> = Vec::new();
@@ -338,6 +392,7 @@ pub fn basis(sight: &Sight<'_>) -> serde_json::Value {
             "routes": version(rules.routes.version, &rules.routes.digest),
             "naming": version(rules.naming.version, &rules.naming.digest),
             "birthright": version(rules.birthright.version, &rules.birthright.digest),
+            "separation": version(rules.separation.version, &rules.separation.digest),
             "service_levels": version(rules.service_levels.version, &rules.service_levels.digest),
         },
     })

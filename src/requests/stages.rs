@@ -62,7 +62,18 @@ pub(super) async fn plan(
     for rule in situation.rules.routes.body.stages(&input) {
         planned.push(stage(conn, situation, &rule, (item, entitlement)).await?);
     }
+    if !item.together.is_empty() {
+        planned.push(apart(situation, item));
+    }
     Ok(planned)
+}
+
+/// What would be held together: security decides last, with the conflict before their eyes. Where the route asks them
+/// anyway, this is a question of its own.
+fn apart(situation: &Situation<'_>, item: &PlannedItem) -> Planned {
+    let version = situation.rules.separation.version;
+    let reason = format!("Separation of duties, version {version}. {}.", item.together.join(". "));
+    by_role("security", "Security: separation of duties", Some(1), &reason)
 }
 
 async fn stage(

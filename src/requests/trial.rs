@@ -13,8 +13,9 @@ use super::RequestError;
 use crate::catalog::proposals::{EntryBody, Kind, Subject, read};
 use crate::catalog::{
     self, About, Birthright, BirthrightInput, DeciderRole, LETTERS, MailAbout, NameInput, Naming, Retention, Risk,
-    RouteInput, Routes, ServiceLevels, Wording,
+    RouteInput, Routes, Separation, ServiceLevels, Wording,
 };
+use crate::grants::together::{Together, together};
 use crate::ids::{EntitlementId, PersonId, RequestNumber};
 use crate::people::{self, EmploymentType};
 use crate::plan::Answers;
@@ -80,6 +81,7 @@ pub async fn tried(
     let tried = match subject {
         Subject::Rules(Kind::Naming) => naming(conn, both!(Naming)).await?,
         Subject::Rules(Kind::Birthright) => birthright(conn, both!(Birthright)).await?,
+        Subject::Rules(Kind::Separation) => separation(conn, both!(Separation)).await?,
         Subject::Rules(Kind::Routes) => routes(conn, both!(Routes)).await?,
         Subject::Rules(Kind::ServiceLevels) => levels(conn, both!(ServiceLevels)).await?,
         Subject::Rules(Kind::Retention) => retention(conn, now, both!(Retention)).await?,
@@ -187,6 +189,31 @@ async fn birthright(conn: &mut PgConnection, (from, to): (Birthright, Birthright
         count(people.len(), "person", "people"),
         rows,
         "What they would get, and would not get any more, had they joined by these rules. Who is here keeps what they hold; it is asked for or taken by requests.",
+    ))
+}
+
+async fn separation(conn: &mut PgConnection, (from, to): (Separation, Separation)) -> Result<Tried, RequestError> {
+    let people =
+        sqlx::query_scalar!(r#"select count(distinct person) as "count!" from access_grant where ended_at is null"#)
+            .fetch_one(&mut *conn)
+            .await?;
+    let (before, after) = (together(conn, &from, None).await?, together(conn, &to, None).await?);
+    let mut rows: Vec<Row> = Vec::new();
+    for one in before.iter().chain(&after) {
+        let words = |all: &[Together]| -> Option<String> {
+            let of = all.iter().filter(|other| other.person == one.person);
+            let lines: Vec<String> = of.map(Together::words).collect();
+            Some(lines.join("\n")).filter(|lines| !lines.is_empty())
+        };
+        let (was, is) = (words(&before), words(&after));
+        if was != is && !rows.iter().any(|row| row.what == one.person_name) {
+            rows.push(Row { what: one.person_name.clone(), from: was, to: is });
+        }
+    }
+    Ok(Tried::of(
+        count(usize::try_from(people).unwrap_or(0), "person who holds something", "people who hold something"),
+        rows,
+        "Who holds together what the rules keep apart. Nothing is taken from them by it: that is asked for by requests. What is asked for from then on is refused, or security decides as well.",
     ))
 }
 

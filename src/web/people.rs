@@ -19,8 +19,10 @@ use super::view::{Timeline, Tone};
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Ask, Object, Operation, op, permit};
+use crate::catalog;
 use crate::evidence::{action, history};
 use crate::grants;
+use crate::grants::together::together;
 use crate::ids::PersonId;
 use crate::mirror::look;
 use crate::requests::list::{Filter, Sort, list};
@@ -211,6 +213,10 @@ async fn notices(
             notices.push(notice(Tone::Bad, "Has left.", "An account of theirs is still enabled."));
         }
         _ => {}
+    }
+    let rules = catalog::separation(conn).await?;
+    for one in together(conn, &rules, Some(line.id)).await? {
+        notices.push(notice(Tone::Warn, "Holds together what is kept apart.", &format!("{}.", one.words())));
     }
     let last_day = line.employment.as_ref().and_then(|employment| employment.last_day);
     let open_end = accounts.iter().any(|account| account.enabled && account.expires_at.is_none());

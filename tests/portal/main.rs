@@ -23,5 +23,6 @@ mod permissions;
 mod queries;
 mod recorded;
 mod safety;
+mod separation;
 mod settings;
 mod witness;

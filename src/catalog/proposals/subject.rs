@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::super::settings::{CatalogError, Invalid, Setting, invalid};
 use super::super::{
-    Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, ServiceLevels, Wording, entitlements,
+    Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, Separation, ServiceLevels, Wording, entitlements,
 };
 use crate::evidence::By;
 use crate::ids::{EntitlementId, PersonId};
@@ -25,14 +25,22 @@ pub enum Kind {
     Routes,
     Naming,
     Birthright,
+    Separation,
     ServiceLevels,
     Retention,
     Mail,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Routes, Self::Naming, Self::Birthright, Self::ServiceLevels, Self::Retention, Self::Mail];
+    pub const ALL: [Self; 7] = [
+        Self::Routes,
+        Self::Naming,
+        Self::Birthright,
+        Self::Separation,
+        Self::ServiceLevels,
+        Self::Retention,
+        Self::Mail,
+    ];
 
     /// The word in tables, records and addresses.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +48,7 @@ impl Kind {
             Self::Routes => Routes::KIND,
             Self::Naming => Naming::KIND,
             Self::Birthright => Birthright::KIND,
+            Self::Separation => Separation::KIND,
             Self::ServiceLevels => ServiceLevels::KIND,
             Self::Retention => Retention::KIND,
             Self::Mail => Wording::KIND,
@@ -51,6 +60,7 @@ impl Kind {
             Self::Routes => read::<Routes>(body)?.check(),
             Self::Naming => read::<Naming>(body)?.check(),
             Self::Birthright => read::<Birthright>(body)?.check(),
+            Self::Separation => read::<Separation>(body)?.check(),
             Self::ServiceLevels => read::<ServiceLevels>(body)?.check(),
             Self::Retention => read::<Retention>(body)?.check(),
             Self::Mail => read::<Wording>(body)?.check(),
@@ -63,6 +73,7 @@ impl Kind {
             Self::Routes => json(&read::<Routes>(body)?),
             Self::Naming => json(&read::<Naming>(body)?),
             Self::Birthright => json(&read::<Birthright>(body)?),
+            Self::Separation => json(&read::<Separation>(body)?),
             Self::ServiceLevels => json(&read::<ServiceLevels>(body)?),
             Self::Retention => json(&read::<Retention>(body)?),
             Self::Mail => json(&read::<Wording>(body)?),
@@ -75,6 +86,7 @@ impl Kind {
             Self::Routes => serde_json::to_value(Routes::default()),
             Self::Naming => serde_json::from_str(include_str!("../defaults/naming.json")),
             Self::Birthright => serde_json::to_value(Birthright::default()),
+            Self::Separation => serde_json::to_value(Separation::default()),
             Self::ServiceLevels => serde_json::from_str(include_str!("../defaults/service_levels.json")),
             Self::Retention => serde_json::to_value(Retention::default()),
             Self::Mail => serde_json::to_value(Wording::default()),
@@ -89,6 +101,7 @@ impl fmt::Display for Kind {
             Self::Routes => "Routes",
             Self::Naming => "Naming rules",
             Self::Birthright => "Birthright",
+            Self::Separation => "Separation of duties",
             Self::ServiceLevels => "Service levels",
             Self::Retention => "Retention",
             Self::Mail => "Wording of mails",
@@ -279,7 +292,16 @@ pub async fn check(conn: &mut PgConnection, subject: &Subject, body: &Json) -> R
         Subject::System(_) => read::<SystemBody>(body).err(),
     };
     let wrong = match (wrong, subject) {
-        (None, Subject::Rules(Kind::Birthright)) => wrong_birthright(conn, body).await?,
+        (None, Subject::Rules(Kind::Birthright)) => {
+            let rules = read::<Birthright>(body).map(|body| body.rules).unwrap_or_default();
+            let named = rules.into_iter().map(|rule| [("entitlements", rule.entitlements)]);
+            unknown(conn, named).await?
+        }
+        (None, Subject::Rules(Kind::Separation)) => {
+            let rules = read::<Separation>(body).map(|body| body.rules).unwrap_or_default();
+            let named = rules.into_iter().map(|rule| [("one", rule.one), ("other", rule.other)]);
+            unknown(conn, named).await?
+        }
         (wrong, _) => wrong,
     };
     wrong.map_or(Ok(()), |wrong| Err(CatalogError::Invalid { kind, wrong }))
@@ -334,13 +356,17 @@ async fn wrong_entry(
     })
 }
 
-async fn wrong_birthright(conn: &mut PgConnection, body: &Json) -> Result<Option<Invalid>, CatalogError> {
-    let Ok(rules) = read::<Birthright>(body) else { return Ok(None) };
-    for (at, rule) in rules.rules.iter().enumerate() {
-        let known = entitlements::find_many(conn, &rule.entitlements).await?;
-        if let Some(missing) = rule.entitlements.iter().find(|id| !known.iter().any(|known| known.id == **id)) {
-            let message = format!("{missing} is not in the catalogue");
-            return Ok(Some(invalid(format!("rules.{at}.entitlements"), message)));
+/// Entries that rules name and the catalogue does not have; by rule, the fields that name them.
+async fn unknown<const FIELDS: usize>(
+    conn: &mut PgConnection,
+    rules: impl Iterator<Item = [(&'static str, Vec<EntitlementId>); FIELDS]>,
+) -> Result<Option<Invalid>, CatalogError> {
+    for (at, fields) in rules.enumerate() {
+        for (field, named) in fields {
+            let known = entitlements::find_many(conn, &named).await?;
+            if let Some(missing) = named.iter().find(|id| !known.iter().any(|known| known.id == **id)) {
+                return Ok(Some(invalid(format!("rules.{at}.{field}"), format!("{missing} is not in the catalogue"))));
+            }
         }
     }
     Ok(None)

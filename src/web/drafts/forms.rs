@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{Step, asked, gone, mail, step_of};
 use crate::access::Operation;
-use crate::catalog::{self, BirthrightInput, Entitlement, Risk};
+use crate::catalog::{self, BirthrightInput, Consequence, Entitlement, Risk};
 use crate::ids::EntitlementId;
 use crate::people::{self, EmploymentType};
 use crate::plan::RequestKind;
 use crate::plan::field::{FieldError, Raw};
+use crate::requests::apart::{self, Apart};
 use crate::requests::{draft, sight, submit};
 use crate::web::view::draft::{
     AccessPage, AccountHelpPage, Chooser, ChooserResults, DraftFrame, EntitlementChoice, FieldsPage, JoinerAccessPage,
@@ -106,8 +107,43 @@ pub async fn problems(
     for error in &mut errors {
         error.field = field_of(form.kind, &error.field).to_owned();
     }
+    let chosen = if form.kind == RequestKind::Access { "join" } else { "groups" };
+    let apart = apart(&mut conn, me, form).await?;
+    for entitlement in catalog::find_many(&mut conn, &ids(&form.raw, chosen)).await? {
+        let refused = apart.of(&entitlement).into_iter().filter(|choice| choice.consequence == Consequence::Refuse);
+        errors.extend(refused.map(|choice| FieldError::new(chosen, choice.why)));
+    }
     errors.retain(|error| step.is_none_or(|step| step.asks().contains(&error.field.as_str())));
     Ok(errors)
+}
+
+fn ids(raw: &Raw, name: &str) -> Vec<EntitlementId> {
+    raw.all(name).iter().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// What rules of separation say beside the answers so far. What somebody holds is looked at only where the viewer may see it.
+async fn apart(conn: &mut PgConnection, me: &SignedIn, form: &Form) -> Result<Apart, Error> {
+    if !matches!(form.kind, RequestKind::Access | RequestKind::Joiner) {
+        return Ok(Apart::default());
+    }
+    let raw = asked(form.kind, &form.raw);
+    let own = match super::changed_request(&form.raw) {
+        Some(number) => crate::requests::find(conn, number).await?.map(|request| request.id),
+        None => None,
+    };
+    let known = match form.kind {
+        RequestKind::Access => sight::somebody_typed(conn, raw.first("person")).await?,
+        _ => None,
+    };
+    let person = match known {
+        Some(person) => {
+            let object = crate::access::Object::Person(person);
+            let may = crate::access::permit::<crate::access::op::SeePersonFully>(conn, &me.actor(), object).await;
+            may.is_ok().then_some(person)
+        }
+        None => None,
+    };
+    Ok(apart::look(conn, (form.kind, &raw), person, own).await?)
 }
 
 /// The form's field of the domain's answer.
@@ -147,7 +183,7 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
         }
         Step::Work => work(&mut conn, me, &form, (shell, frame, errors), status).await,
         Step::Extra => {
-            let chooser = chooser(&mut conn, &form, "groups").await?;
+            let chooser = chooser(&mut conn, me, &form, "groups").await?;
             let page = JoinerAccessPage { shell, frame, errors, chooser, reason: text("reason") };
             viewer::page_with(status, &page)
         }
@@ -174,7 +210,7 @@ pub async fn show(state: &AppState, me: &SignedIn, form: Form, status: StatusCod
             let page = AccessPage {
                 person: text("person"),
                 suggestions: suggestions(&mut conn, me, today).await?,
-                chooser: chooser(&mut conn, &form, "join").await?,
+                chooser: chooser(&mut conn, me, &form, "join").await?,
                 held: held(&mut conn, me, &form.raw).await?,
                 limited: if text("limited").is_empty() { "no".to_owned() } else { text("limited") },
                 until: boxes(&form.raw, "until"),
@@ -331,8 +367,9 @@ async fn comes_with(conn: &mut PgConnection, raw: &Raw) -> Result<Vec<String>, E
     Ok(catalog::find_many(conn, &given).await?.into_iter().map(|entitlement| entitlement.name).collect())
 }
 
-async fn chooser(conn: &mut PgConnection, form: &Form, name: &str) -> Result<Chooser, Error> {
-    let ids: Vec<EntitlementId> = form.raw.all(name).iter().filter_map(|id| id.parse().ok()).collect();
+async fn chooser(conn: &mut PgConnection, me: &SignedIn, form: &Form, name: &str) -> Result<Chooser, Error> {
+    let ids = ids(&form.raw, name);
+    let apart = apart(conn, me, form).await?;
     let chosen = catalog::find_many(conn, &ids).await?;
     let query = form.find.clone().unwrap_or_default();
     let found = catalog::list(conn, &query, true, None, 12).await?;
@@ -341,19 +378,31 @@ async fn chooser(conn: &mut PgConnection, form: &Form, name: &str) -> Result<Cho
         name: name.to_owned(),
         label: if name == "join" { "What should they join?" } else { "Extra access" }.to_owned(),
         error: form.errors.iter().find(|error| error.field == name).map(|error| error.message.clone()),
-        source: format!("/drafts/choices?name={name}"),
+        source: match form.id {
+            Some(id) => format!("/drafts/choices?name={name}&draft={id}"),
+            None => format!("/drafts/choices?name={name}"),
+        },
         found_title: if query.is_empty() {
             "In the catalogue".to_owned()
         } else {
             words::count(found.len(), "found", "found")
         },
         query,
-        chosen: chosen.iter().map(|entitlement| choice(entitlement, true)).collect(),
-        found: found.iter().map(|entitlement| choice(entitlement, false)).collect(),
+        chosen: chosen.iter().map(|entitlement| choice(entitlement, true, &apart)).collect(),
+        found: found.iter().map(|entitlement| choice(entitlement, false, &apart)).collect(),
     })
 }
 
-fn choice(entitlement: &Entitlement, chosen: bool) -> EntitlementChoice {
+fn choice(entitlement: &Entitlement, chosen: bool, apart: &Apart) -> EntitlementChoice {
+    let found = apart.of(entitlement);
+    let refused = found.iter().find(|choice| choice.consequence == Consequence::Refuse);
+    let asked = found.iter().find(|choice| choice.consequence == Consequence::AskSecurity);
+    // What is chosen already can be taken back: its box stays.
+    let warning = match (refused.filter(|_| chosen), asked) {
+        (Some(refused), _) => refused.why.clone(),
+        (None, Some(asked)) => format!("{}. Security decides as well.", asked.why),
+        (None, None) => String::new(),
+    };
     let owner = entitlement.owner_name.as_deref();
     EntitlementChoice {
         id: entitlement.id.to_string(),
@@ -363,15 +412,15 @@ fn choice(entitlement: &Entitlement, chosen: bool) -> EntitlementChoice {
         sox: entitlement.sox,
         risk: (entitlement.risk == Risk::High).then(|| states::risk(entitlement.risk.as_str())),
         chosen,
-        not_because: String::new(),
-        warning: String::new(),
+        not_because: refused.filter(|_| !chosen).map_or(String::new(), |refused| refused.why.clone()),
+        warning,
     }
 }
 
-/// `GET /drafts/choices?name=&find=`: found while typing.
+/// `GET /drafts/choices?name=&find=&draft=`: found while typing.
 pub async fn found(
     State(state): State<AppState>,
-    _me: SignedIn,
+    me: SignedIn,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Error> {
     let fields = Fields(query);
@@ -379,6 +428,26 @@ pub async fn found(
     let mut conn = state.pool.acquire().await?;
     let text = fields.text("find");
     let found = catalog::list(&mut conn, text, true, None, 12).await?;
+    let draft = match fields.text("draft").parse() {
+        Ok(id) => draft::find(&mut conn, me.viewer().person, id).await?,
+        Err(_) => None,
+    };
+    let apart = match draft {
+        Some(draft) => {
+            let step = *Step::of(draft.kind).first().ok_or_else(gone)?;
+            let form = Form {
+                kind: draft.kind,
+                raw: draft.raw,
+                id: Some(draft.id),
+                step,
+                errors: Vec::new(),
+                from_check: false,
+                find: None,
+            };
+            apart(&mut conn, &me, &form).await?
+        }
+        None => Apart::default(),
+    };
     let page = ChooserResults {
         name: name.to_owned(),
         title: if text.is_empty() {
@@ -386,7 +455,7 @@ pub async fn found(
         } else {
             words::count(found.len(), "found", "found")
         },
-        found: found.iter().map(|entitlement| choice(entitlement, false)).collect(),
+        found: found.iter().map(|entitlement| choice(entitlement, false, &apart)).collect(),
         query: text.to_owned(),
     };
     viewer::page(&page)

@@ -10,6 +10,7 @@ use crate::access::{Object, Operation, op, permit};
 use crate::catalog::{self, Birthright};
 use crate::erasure;
 use crate::evidence::history;
+use crate::grants::together::together;
 use crate::grants::{self, beyond};
 use crate::ids::{EntitlementId, PersonId};
 use crate::requests::list::{self, Filter, Key};
@@ -54,6 +55,8 @@ enum Place {
         birthright: Box<Birthright>,
         after: Option<beyond::After>,
     },
+    /// Who holds together what rules of separation keep apart.
+    Together,
     Outbox(Option<(DateTime<Utc>, Uuid)>),
     Approvals,
     Erasures,
@@ -69,6 +72,7 @@ enum Place {
 
 const GRANTS: &[&str] =
     &["name", "sox", "reason", "rule", "since", "until", "request", "asked_by", "decided_by", "entitlement"];
+const TOGETHER: &[&str] = &["person", "rule", "one", "other"];
 const APPROVALS: &[&str] = &["request", "item", "title", "label", "stage", "sox", "asked_by", "for", "since"];
 const ERASURES: &[&str] =
     &["person", "basis", "state", "proposed_by", "proposed_at", "decided_by", "decided_at", "done_at"];
@@ -121,6 +125,10 @@ impl List {
                 let released = catalog::history::<Birthright>(conn, 1).await?.pop();
                 let birthright = released.map(|version| version.body).unwrap_or_default();
                 Place::Beyond { birthright: Box::new(birthright), after: None }
+            }
+            "together" => {
+                permit::<op::SeeSettings>(conn, &actor, Object::None).await?;
+                Place::Together
             }
             "outbox" => {
                 permit::<op::SeeOutbox>(conn, &actor, Object::None).await?;
@@ -203,6 +211,7 @@ impl List {
                 "id",
             ],
             Place::Beyond { .. } => &["person", "account", "group", "in_catalogue", "sox"],
+            Place::Together => TOGETHER,
             Place::Outbox(_) => &["written_at", "to", "subject", "request", "tries", "sent_at", "failed_at", "error"],
             Place::Approvals => APPROVALS,
             Place::Erasures => ERASURES,
@@ -254,6 +263,12 @@ impl List {
                 let found = beyond::list(conn, birthright, self.fields.text("q"), (after.take(), limit)).await?;
                 *after = found.last().map(|last| (last.person_name.clone(), last.account, last.group.clone()));
                 found.into_iter().map(membership).collect()
+            }
+            Place::Together => {
+                self.place = Place::End(TOGETHER);
+                let rules = catalog::separation(conn).await?;
+                let found = together(conn, &rules, None).await?;
+                found.into_iter().map(|one| vec![one.person_name, one.rule, one.one, one.other]).collect()
             }
             Place::Outbox(after) => {
                 let found = operations::listed(conn, &self.me, &self.fields, (after.take(), limit)).await?;

@@ -187,6 +187,11 @@ fn in_short(rule: &Json) -> String {
         let given = shared::count(given.len(), "entry", "entries");
         return format!("{}: {given}", if when.is_empty() { "everybody" } else { &when });
     }
+    if let (Some(one), Some(other)) = (rule["one"].as_array(), rule["other"].as_array()) {
+        let entries = |side: &[Json]| shared::count(side.len(), "entry", "entries");
+        let then = if rule["then"] == "refuse" { "refused" } else { "security decides as well" };
+        return format!("{} apart from {}: {then}", entries(one), entries(other));
+    }
     let (kinds, stages) = (texts(&rule["kinds"], None), texts(&rule["stages"], Some("role")));
     let kinds = if kinds.is_empty() { "every kind".to_owned() } else { kinds.join(", ") };
     format!(

@@ -16,9 +16,10 @@ use sqlx::PgConnection;
 
 use super::view::errors::Wrong;
 use super::view::forms::FormErrors;
-use super::view::parts::{Badge, Crumb};
+use super::view::parts::{Badge, Crumb, Link};
 use super::view::settings::{
-    Changes, Differs, ProposalRow, SettingGroup, SettingPage, SettingRow, SettingVersion, SettingsPage, Trial,
+    Changes, Differs, HeldTogether, ProposalRow, SettingGroup, SettingPage, SettingRow, SettingVersion, SettingsPage,
+    Trial,
 };
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
@@ -26,6 +27,7 @@ use super::{AppState, Error, Fields, words as shared};
 use crate::access::{Object, Operation, op, permit};
 use crate::catalog::proposals::{self as proposed, Kind, Proposal, Subject, Wanted};
 use crate::catalog::{self, CatalogError};
+use crate::grants::together::{Together, together};
 use crate::people;
 use crate::requests::trial;
 
@@ -47,6 +49,7 @@ fn decides(kind: Kind) -> &'static str {
         Kind::Routes => "Who must decide, by kind of request and risk.",
         Kind::Naming => "How user names, mail addresses and places are made, with their fall-backs.",
         Kind::Birthright => "What comes by itself with department, site and contract.",
+        Kind::Separation => "What one person must not hold together, and what follows where somebody would.",
         Kind::ServiceLevels => {
             "How soon somebody answers, how soon it is done, and what happens where no decision comes."
         }
@@ -233,6 +236,7 @@ pub async fn setting(
         summary: told.map_or("As it was set up".to_owned(), |version| summary(version, &me)),
         digest: told.map_or(String::new(), |version| shared::short(&version.digest)),
         blocks: words::blocks(&mut conn, body).await?,
+        together: held_together(&mut conn, &subject).await?,
         body: serde_json::to_string_pretty(body).map_err(Error::broken)?,
         versions: versions.iter().map(|version| line(version, (&subject, &me), (current.version, told))).collect(),
         proposals: proposals.iter().map(|proposal| proposal_row(proposal, &me)).collect(),
@@ -247,6 +251,24 @@ pub async fn setting(
         title,
     };
     viewer::page(&page)
+}
+
+/// Who holds together what the rules in force keep apart; the first of them. None for other subjects.
+async fn held_together(conn: &mut PgConnection, subject: &Subject) -> Result<Option<HeldTogether>, Error> {
+    if *subject != Subject::Rules(Kind::Separation) {
+        return Ok(None);
+    }
+    let rules = catalog::separation(conn).await?;
+    let found = together(conn, &rules, None).await?;
+    let mut people: Vec<_> = found.iter().map(|one| one.person).collect();
+    people.dedup();
+    let summary = match people.len() {
+        0 => "Nobody holds what these rules keep apart".to_owned(),
+        1 => "1 person holds what these rules keep apart".to_owned(),
+        many => format!("{many} people hold what these rules keep apart"),
+    };
+    let row = |one: &Together| (Link::new(&one.person_name, format!("/people/{}", one.person)), one.words());
+    Ok(Some(HeldTogether { summary, rows: found.iter().take(100).map(row).collect() }))
 }
 
 fn summary(version: &Version, me: &SignedIn) -> String {

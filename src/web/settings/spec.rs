@@ -81,7 +81,7 @@ fn beside(title: impl Into<String>, text: impl Into<String>, fields: Vec<Spec>) 
 pub fn list(subject: &Subject) -> Option<&'static str> {
     match subject {
         Subject::Rules(Kind::Routes) => Some("routes"),
-        Subject::Rules(Kind::Birthright) => Some("rules"),
+        Subject::Rules(Kind::Birthright | Kind::Separation) => Some("rules"),
         _ => None,
     }
 }
@@ -97,7 +97,7 @@ pub fn form(subject: &Subject) -> Vec<Section> {
             vec![field("years", "Years", Shape::Number)],
         )],
         Subject::Rules(Kind::Mail) => mail(),
-        Subject::Rules(Kind::Routes | Kind::Birthright) => Vec::new(),
+        Subject::Rules(Kind::Routes | Kind::Birthright | Kind::Separation) => Vec::new(),
         Subject::Entitlement(_) => entry(),
         Subject::Site(_) => site(),
         Subject::System(_) => vec![section(
@@ -112,6 +112,7 @@ pub fn form(subject: &Subject) -> Vec<Section> {
 pub fn rule(subject: &Subject, places: &Places) -> Vec<Section> {
     match subject {
         Subject::Rules(Kind::Birthright) => birthright(places),
+        Subject::Rules(Kind::Separation) => separation(),
         _ => route(),
     }
 }
@@ -325,6 +326,35 @@ fn birthright(places: &Places) -> Vec<Section> {
             vec![
                 field("entitlements", "Entries of the catalogue", Shape::Entitlements).hint("By name, one on a line."),
             ],
+        ),
+    ]
+}
+
+fn separation() -> Vec<Section> {
+    let then = vec![choice("refuse", "it cannot be asked for"), choice("ask_security", "security decides as well")];
+    let by_name = "By name, one on a line. Whoever holds one of these holds none of the other side.";
+    vec![
+        section(
+            "Rule",
+            "",
+            vec![
+                field("name", "Name", Shape::Line).hint("Such as “enter and release payments”."),
+                field("reason", "What somebody could do who held both", Shape::Line)
+                    .hint("Read by whoever is refused or asked: “One person could pay without a second pair of eyes.”"),
+            ],
+        ),
+        section(
+            "What is kept apart",
+            "",
+            vec![
+                field("one", "One side", Shape::Entitlements).hint(by_name),
+                field("other", "The other side", Shape::Entitlements).hint("By name, one on a line."),
+            ],
+        ),
+        section(
+            "Where somebody would hold both",
+            "What rules of birthright bring together by themselves always goes to security: nobody who asks could mend it.",
+            vec![field("then", "Then", Shape::One(then))],
         ),
     ]
 }

@@ -67,6 +67,13 @@ fn facts(object: &serde_json::Map<String, Json>, names: &Names) -> Facts {
 }
 
 fn label(key: &str) -> String {
+    // Words that say little without their form.
+    let key = match key {
+        "one" => "one side",
+        "other" => "the other side",
+        "then" => "where somebody would hold both",
+        other => other,
+    };
     let mut words = key.replace('_', " ");
     if let Some(first) = words.get(..1) {
         let first = first.to_uppercase();

@@ -59,6 +59,14 @@ pub struct Differs {
     pub to: Option<String>,
 }
 
+/// Who holds together what rules of separation keep apart.
+#[derive(Clone, Debug)]
+pub struct HeldTogether {
+    /// "3 people", "Nobody".
+    pub summary: String,
+    pub rows: Vec<(Link, String)>,
+}
+
 /// Rules tried on what is there.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -242,6 +250,8 @@ pub struct SettingPage {
     pub blocks: Vec<SettingBlock>,
     /// The body as stored, indented JSON.
     pub body: String,
+    /// Rules of separation: who holds together what they keep apart.
+    pub together: Option<HeldTogether>,
     /// All versions.
     pub versions: Vec<SettingVersion>,
     /// What was proposed of it, the newest first.

@@ -61,6 +61,7 @@ fn one() -> Vec<Sample> {
             Fact::new("Longest", "20 characters"),
         ]),
     };
+    let together = |rows| Some(HeldTogether { summary: text("1 person holds what these rules keep apart"), rows });
     let one = |shell: Shell, blocks, body: &str, begin: &str| SettingPage {
         shell: shell.page("Naming rules", Nav::Settings),
         crumbs: vec![Crumb::to("Settings", "/settings"), Crumb::here("Naming rules")],
@@ -69,6 +70,12 @@ fn one() -> Vec<Sample> {
         digest: text("9f2c…e1a7"),
         blocks,
         body: text(body),
+        together: together(match begin {
+            "" => Vec::new(),
+            _ => {
+                vec![(Link::new("Peter Wolf", "/people/1"), text(HOSTILE)), (Link::new(LONG, "/people/2"), text(LONG))]
+            }
+        }),
         versions: vec![version("3", true), version("2", false)],
         proposals: vec![ProposalRow {
             href: text("/settings/proposals/1"),
