@@ -66,15 +66,18 @@ fn facts(object: &serde_json::Map<String, Json>, names: &Names) -> Facts {
     Facts(object.iter().map(|(key, value)| fact(key, value, names)).collect())
 }
 
+/// What a field is called; names that say little without their form have words of their own.
+fn called(key: &str) -> String {
+    match key {
+        "one" => "one side".to_owned(),
+        "other" => "the other side".to_owned(),
+        "then" => "where somebody would hold both".to_owned(),
+        key => key.replace('_', " "),
+    }
+}
+
 fn label(key: &str) -> String {
-    // Words that say little without their form.
-    let key = match key {
-        "one" => "one side",
-        "other" => "the other side",
-        "then" => "where somebody would hold both",
-        other => other,
-    };
-    let mut words = key.replace('_', " ");
+    let mut words = called(key);
     if let Some(first) = words.get(..1) {
         let first = first.to_uppercase();
         words.replace_range(..1, &first);
@@ -90,6 +93,14 @@ fn fact(key: &str, value: &Json, names: &Names) -> Fact {
         Json::Array(values) => {
             values.iter().map(|value| stage_line(value).unwrap_or_else(|| line(value, names))).collect()
         }
+        Json::String(then) if key == "then" => vec![
+            match then.as_str() {
+                "refuse" => "it cannot be asked for",
+                "ask_security" => "security decides as well",
+                other => other,
+            }
+            .to_owned(),
+        ],
         other => vec![line(other, names)],
     };
     let template = lines.iter().any(|line| line.contains("{{"));
@@ -184,7 +195,7 @@ fn title(rule: &Json) -> String {
 
 fn inner(object: &Json, names: &Names) -> Vec<(String, String)> {
     let fields = object.as_object().into_iter().flatten().filter(|(key, _)| *key != "name");
-    fields.map(|(key, value)| (key.replace('_', " "), words_of(key, value, names))).collect()
+    fields.map(|(key, value)| (called(key), words_of(key, value, names))).collect()
 }
 
 fn words_of(key: &str, value: &Json, names: &Names) -> String {
