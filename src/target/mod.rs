@@ -560,6 +560,12 @@ pub trait Connector: Send + Sync {
     /// What can be planned for this system; a plan that asks for more is refused when it is made.
     fn capabilities(&self) -> &'static [Capability];
 
+    /// How many steps of one request are leased together. More than one where each takes milliseconds: all of them are to
+    /// be done well within one lease.
+    fn run(&self) -> i64 {
+        1
+    }
+
     /// Chooses a server that answers, as [`Wish`] says.
     async fn server(&self, wish: Wish<'_>) -> Result<Server, Fault>;
 

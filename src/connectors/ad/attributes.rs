@@ -89,10 +89,11 @@ pub const USER_EXTRAS: &[&str] = &[
     "whenCreated",
     "adminCount",
     "primaryGroupID",
-    "msDS-User-Account-Control-Computed",
     "uSNChanged",
-    "replPropertyMetaData",
 ];
+
+/// Whether an account is locked at this moment, among other things. Computed by the server at each reading.
+pub const COMPUTED: &str = "msDS-User-Account-Control-Computed";
 
 /// What is asked of the server for a group.
 pub const GROUP: &[&str] = &[
@@ -205,7 +206,7 @@ fn read(entry: &Entry, attribute: &Attribute) -> Value {
             Value::Bool(entry.number("userAccountControl").is_some_and(|bits| bits & ACCOUNT_DISABLED == 0))
         }
         Form::Locked => {
-            let computed = entry.number("msDS-User-Account-Control-Computed").unwrap_or_default();
+            let computed = entry.number(COMPUTED).unwrap_or_default();
             Value::Bool(computed & LOCKED_OUT != 0)
         }
         Form::Expiry => time(entry, attribute.ldap),

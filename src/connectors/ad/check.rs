@@ -130,9 +130,8 @@ impl AdConnector {
     /// Connects and asks for the server's name.
     pub(super) async fn greet(&self, url: &str) -> Result<Server, Fault> {
         let mut session = self.pool.session(url).await?;
-        let root = session.read("", &["dnsHostName"]).await;
-        let root = root.map_err(|failure| super::fault::reading(&failure, "greeting a server"))?.unwrap_or_default();
-        let name = root.text("dnsHostName").unwrap_or_else(|| url.to_owned());
+        let name = session.server_name().await;
+        let name = name.map_err(|failure| super::fault::reading(&failure, "greeting a server"))?;
         Ok(Server { url: url.to_owned(), name, directory: None })
     }
 }

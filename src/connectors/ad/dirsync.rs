@@ -2,32 +2,33 @@
 //!
 //! The feed tells *which* objects changed, and single members added or removed. The objects are then read whole, so that
 //! what the mirror keeps has the same readings as what a step observes (lock state and nested protection are computed by
-//! the server and in no feed). Without a cookie it is a sweep of everything, with the whole member lists.
+//! the server and in no feed). Without a cookie the whole directory is read first ([`super::sweep`]).
 //!
 //! What the feed does not say and we add: below a renamed container every name changes, and when a protected group
 //! changes, accounts become or cease to be protected. What nobody tells a service account that may not read the container of
 //! deleted objects: deletions. For those the mirror compares ids now and then ([`AdConnector::every_id`]).
 //!
-//! Cursor: one byte of format, one of flags (1: the first sweep is not finished), then the server's cookie.
+//! Cursor: one byte of format, one of flags (1: a sweep is under way), then the server's cookie, or the sweep's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use ldap3::Scope;
 use uuid::Uuid;
 
 use super::entry::Entry;
 use super::escape::{ExtendedDn, guid_dn, is_within};
 use super::fault::reading;
-use super::observe::{complete_members, id_filter};
+use super::observe::{id_filter, with_locks};
 use super::session::{Failure, Session};
 use super::{AdConnector, attributes, controls};
-use crate::target::{Batch, Changed, ChangedObject, Fault, Kind, Server};
+use crate::target::{Batch, Changed, ChangedObject, Fault, Server};
 
-const FORMAT: u8 = 1;
-const SWEEPING: u8 = 1;
+pub const FORMAT: u8 = 1;
+pub const SWEEPING: u8 = 1;
 /// Objects read in one search.
 const READ_AT_ONCE: usize = 100;
-const OBJECTS: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClass=group))";
+pub const OBJECTS: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClass=group))";
 const WATCHED: &str = "(|(&(objectCategory=person)(objectClass=user))(objectClass=group)(objectClass=container)\
                        (objectClass=organizationalUnit)(isDeleted=TRUE))";
 
@@ -40,86 +41,103 @@ struct Told {
     removed: BTreeMap<Uuid, Vec<Uuid>>,
 }
 
+/// What a server says of itself at each look.
+pub struct Root {
+    pub head: String,
+    pub clock: DateTime<Utc>,
+    /// The number of the last change that it made or took over.
+    highest: Option<String>,
+}
+
+/// An answer without changes: until the server makes another change, the next one is the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Quiet {
+    url: String,
+    highest: String,
+    cookie: Vec<u8>,
+}
+
 impl AdConnector {
     pub(super) async fn next_changes(&self, at: Server, cursor: Option<&[u8]>) -> Result<Batch, Fault> {
-        let session = &mut self.pool.session(&at.url).await?;
-        let (sweeping, cookie) = match cursor {
-            Some([FORMAT, flags, cookie @ ..]) => (flags & SWEEPING != 0, cookie),
-            _ => (true, &[][..]),
+        let cookie = match cursor {
+            Some([FORMAT, 0, cookie @ ..]) => cookie,
+            Some([FORMAT, SWEEPING, name @ ..]) => return self.sweep(at, name).await,
+            _ => return self.sweep(at, &[]).await,
         };
+        let session = &mut self.pool.session(&at.url).await?;
         let failed = |failure: Failure| reading(&failure, "reading the directory's change feed");
-        let root =
-            session.read("", &["currentTime", "defaultNamingContext"]).await.map_err(failed)?.unwrap_or_default();
-        let clock = root.text("currentTime").and_then(|text| attributes::from_generalized(&text));
-        let head = root.text("defaultNamingContext").map(|text| ExtendedDn::parse(&text).dn);
-        let head = head.unwrap_or_else(|| self.settings.base_dn.clone());
-        let asked = self.ask(session, &head, cookie).await;
+        let root = self.root(session).await.map_err(failed)?;
+        let clock = root.clock;
+        // Asking the feed makes a server look through all it has, so it is not asked where nothing can have changed.
+        let quiet = root.highest.map(|highest| Quiet { url: at.url.clone(), highest, cookie: cookie.to_vec() });
+        if quiet.is_some() && *self.quiet.lock().await == quiet {
+            let cursor = cursor.unwrap_or_default().to_vec();
+            return Ok(Batch { changed: Vec::new(), cursor, more: false, server: at, at: clock });
+        }
+        let asked = self.ask(session, (&root.head, WATCHED), cookie).await;
         let (entries, more, cookie) = match asked {
             // A cookie that this server does not take (restored, another forest) costs a new sweep, nothing more.
-            Err(Failure::Said { rc: 1 | 2 | 12 | 53 | 80, .. }) if !cookie.is_empty() => {
+            Err(Failure::Said { rc: 1 | 2 | 12 | 53 | 80, .. }) => {
                 tracing::warn!(system = %self.settings.system, "the change feed's cookie is not taken; reading all anew");
-                return Ok(Batch {
-                    changed: Vec::new(),
-                    cursor: vec![FORMAT, SWEEPING],
-                    more: true,
-                    server: at,
-                    at: clock.unwrap_or_default(),
-                });
+                let cursor = vec![FORMAT, SWEEPING];
+                return Ok(Batch { changed: Vec::new(), cursor, more: true, server: at, at: clock });
             }
             other => other.map_err(failed)?,
         };
-        let told = told(entries, sweeping);
-        let changed = self.read_all(session, &at, told, sweeping).await?;
-        let mut cursor = vec![FORMAT, if sweeping && more { SWEEPING } else { 0 }];
-        cursor.extend(cookie);
-        Ok(Batch { changed, cursor, more, server: at, at: clock.unwrap_or_default() })
+        let nothing = entries.is_empty() && !more;
+        let changed = self.read_all(session, &at, told(entries)).await?;
+        *self.quiet.lock().await = quiet.filter(|_| nothing).map(|quiet| Quiet { cookie: cookie.clone(), ..quiet });
+        let cursor = [&[FORMAT, 0], cookie.as_slice()].concat();
+        Ok(Batch { changed, cursor, more, server: at, at: clock })
     }
 
-    async fn ask(
+    pub(super) async fn root(&self, session: &mut Session) -> Result<Root, Failure> {
+        let asked = ["currentTime", "defaultNamingContext", "highestCommittedUSN"];
+        let root = session.read("", &asked).await?.unwrap_or_default();
+        let head = root.text("defaultNamingContext").map(|text| ExtendedDn::parse(&text).dn);
+        Ok(Root {
+            head: head.unwrap_or_else(|| self.settings.base_dn.clone()),
+            clock: root.text("currentTime").and_then(|text| attributes::from_generalized(&text)).unwrap_or_default(),
+            highest: root.text("highestCommittedUSN"),
+        })
+    }
+
+    pub(super) async fn ask(
         &self,
         session: &mut Session,
-        head: &str,
+        (head, filter): (&str, &str),
         cookie: &[u8],
     ) -> Result<(Vec<Entry>, bool, Vec<u8>), Failure> {
         let mut attributes = self.user_attributes();
-        attributes.retain(|name| !["uSNChanged", "replPropertyMetaData"].contains(name));
+        attributes.retain(|name| *name != "uSNChanged");
         attributes.extend(attributes::GROUP.iter().filter(|name| **name != "uSNChanged"));
         attributes.extend(["member", "name", "isDeleted"]);
         let controls = vec![controls::dirsync(cookie), controls::extended_dn()];
-        let (entries, answer) = session.search_with(head, Scope::Subtree, WATCHED, &attributes, controls).await?;
+        let (entries, answer) = session.search_with(head, Scope::Subtree, filter, &attributes, controls).await?;
         let answer = controls::dirsync_answer(&answer);
         let (more, cookie) = answer.ok_or_else(|| Failure::Broken("an answer without its cookie".to_owned()))?;
         Ok((entries, more, cookie))
     }
 
     /// Reads what the feed named, and what follows from it.
-    async fn read_all(
-        &self,
-        session: &mut Session,
-        at: &Server,
-        told: Told,
-        sweeping: bool,
-    ) -> Result<Vec<Changed>, Fault> {
+    async fn read_all(&self, session: &mut Session, at: &Server, told: Told) -> Result<Vec<Changed>, Fault> {
         let failed = |failure: Failure| reading(&failure, "reading what has changed");
         let mut wanted: BTreeSet<Uuid> = told.touched.clone();
-        let containers = if sweeping { Vec::new() } else { self.containers(session, &wanted).await.map_err(failed)? };
-        for container in &containers {
-            wanted.remove(container);
-            let below = session.search_all(&guid_dn(*container), OBJECTS, &["objectGUID"]).await;
+        for container in self.containers(session, &wanted).await.map_err(failed)? {
+            wanted.remove(&container);
+            let below = session.search_all(&guid_dn(container), OBJECTS, &["objectGUID"]).await;
             match below {
                 Ok(entries) => wanted.extend(entries.iter().filter_map(Entry::guid)),
                 Err(Failure::Said { rc: 32, .. }) => {}
                 Err(failure) => return Err(failed(failure)),
             }
         }
-        if !sweeping {
-            wanted.extend(self.newly_judged(session, &told).await?);
-        }
+        wanted.extend(self.newly_judged(session, &told).await?);
         let mut gone: BTreeSet<Uuid> = told.gone.clone();
         let mut changed = Vec::new();
         let ids: Vec<Uuid> = wanted.difference(&told.gone).copied().collect();
         for ids in ids.chunks(READ_AT_ONCE) {
-            let read = self.read_objects(session, at, ids, &told, sweeping).await.map_err(failed)?;
+            let read = self.read_objects(session, at, ids, &told).await.map_err(failed)?;
             let found: BTreeSet<Uuid> = read.iter().map(|changed| changed.id).collect();
             gone.extend(ids.iter().filter(|id| !found.contains(id) && told.touched.contains(id)));
             changed.extend(read);
@@ -146,46 +164,23 @@ impl AdConnector {
         at: &Server,
         ids: &[Uuid],
         told: &Told,
-        sweeping: bool,
     ) -> Result<Vec<Changed>, Failure> {
         let mut attributes = self.user_attributes();
         attributes.extend(attributes::GROUP);
-        if sweeping {
-            attributes.push("member");
-        }
         let filter = format!("(&{OBJECTS}{})", id_filter(ids));
         let base = self.settings.base_dn.clone();
-        let entries = session.search_all(&base, &filter, &attributes).await?;
+        let mut entries = session.search_all(&base, &filter, &attributes).await?;
+        with_locks(session, &base, &mut entries).await?;
         let groups = self.protected_groups(session).await.map_err(|fault| Failure::NotSent(fault.to_string()))?;
         let mut changed = Vec::new();
         for entry in entries.iter().filter(|entry| is_within(&entry.dn, &base)) {
             let Some(id) = entry.guid() else { continue };
             let list = |members: &BTreeMap<Uuid, Vec<Uuid>>| members.get(&id).cloned().unwrap_or_default();
             let object = if entry.has_class("group") {
-                let members_added =
-                    if sweeping { complete_members(session, id, entry).await? } else { list(&told.added) };
-                let seen = Self::seen_group(at, id, entry);
-                ChangedObject {
-                    kind: Kind::Group,
-                    whole: true,
-                    state: seen.state,
-                    members_added,
-                    members_removed: if sweeping { Vec::new() } else { list(&told.removed) },
-                    members_whole: sweeping,
-                    rights: None,
-                    native: seen.native,
-                }
+                let (members_added, members_removed) = (list(&told.added), list(&told.removed));
+                ChangedObject { members_added, members_removed, ..Self::changed_group(at, id, entry) }
             } else {
-                ChangedObject {
-                    kind: Kind::User,
-                    whole: true,
-                    state: attributes::user_state(entry, &self.settings.correlation_attribute, groups.hold(id, entry)),
-                    members_added: Vec::new(),
-                    members_removed: Vec::new(),
-                    members_whole: false,
-                    rights: None,
-                    native: super::observe::native(at, entry),
-                }
+                self.changed_account(at, entry, groups.hold(id, entry))
             };
             changed.push(Changed { id, seen: Some(object) });
         }
@@ -237,19 +232,12 @@ impl AdConnector {
     }
 }
 
-fn told(entries: Vec<Entry>, sweeping: bool) -> Told {
+fn told(entries: Vec<Entry>) -> Told {
     let mut told = Told::default();
     for entry in entries {
         let Some(id) = entry.guid() else { continue };
         if entry.text("isDeleted").as_deref() == Some("TRUE") {
-            // What was gone before the first sweep was never here.
-            if !sweeping {
-                told.gone.insert(id);
-            }
-            continue;
-        }
-        // A sweep tells whatever lies below by itself. Later, an entry has only what changed, and not its class.
-        if sweeping && !entry.has_class("user") && !entry.has_class("group") {
+            told.gone.insert(id);
             continue;
         }
         for (name, option, values) in &entry.optioned {

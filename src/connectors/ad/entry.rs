@@ -61,6 +61,11 @@ impl Entry {
         self.texts("objectClass").any(|name| name.eq_ignore_ascii_case(class))
     }
 
+    /// Takes one attribute from another reading of the same object.
+    pub fn take(&mut self, attribute: &str, from: &Self) {
+        self.values.insert(attribute.to_ascii_lowercase(), from.raw(attribute).to_vec());
+    }
+
     /// The immutable id.
     pub fn guid(&self) -> Option<Uuid> {
         let bytes = self.bytes("objectGUID").and_then(|bytes| bytes.try_into().ok());

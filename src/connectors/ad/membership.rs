@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::AdConnector;
 use super::escape::guid_dn;
 use super::fault::{reading, refused, writing};
-use super::observe::{is_member, is_primary, native};
+use super::observe::is_primary;
 use super::session::{Failure, Session};
 use crate::target::{Difference, Fault, Native, Presence, Server};
 
@@ -27,46 +27,55 @@ impl AdConnector {
             return Err(refused("member", "A membership is there or not; it has nothing else to change."));
         };
         let session = &mut self.pool.session(&at.url).await?;
-        let looked = |failure: Failure| reading(&failure, "reading a membership");
-        let there = is_member(session, group, member).await.map_err(looked)?;
-        if there != (to == Presence::Present) {
-            self.refuse_protected_group(session, group).await?;
-            write_membership(session, group, member, to).await?;
+        self.refuse_protected_group(session, group).await?;
+        // Sent without another look: adding what is there and taking away what is not are refused by the directory itself,
+        // so the write carries what it replaces.
+        let value = HashSet::from([guid_dn(member).into_bytes()]);
+        let change = match to {
+            Presence::Present => Mod::Add(b"member".to_vec(), value),
+            Presence::Absent => Mod::Delete(b"member".to_vec(), value),
+        };
+        if let Err(failure) = session.modify(&guid_dn(group), vec![change]).await {
+            self.not_written(session, (group, member), to, &failure).await?;
         }
-        let entry = session.read(&guid_dn(group), &["uSNChanged"]).await.ok().flatten();
-        Ok(entry
-            .map_or_else(|| Native { server: Some(at.name.clone()), ..Native::default() }, |entry| native(at, &entry)))
+        // The group's change number comes with the look that follows.
+        Ok(Native { server: Some(at.name.clone()), ..Native::default() })
     }
-}
 
-async fn write_membership(session: &mut Session, group: Uuid, member: Uuid, to: Presence) -> Result<(), Fault> {
-    let looked = |failure: Failure| reading(&failure, "reading a membership");
-    let target = session.read(&guid_dn(group), &["objectSid"]).await.map_err(looked)?;
-    let who = session.read(&guid_dn(member), &["objectSid", "primaryGroupID"]).await.map_err(looked)?;
-    let Some(target) = target else { return gone(to, "group") };
-    let Some(who) = who else { return gone(to, "account") };
-    if to == Presence::Absent && is_primary(&target, &who) {
-        return Err(Fault::NeedsPerson {
-            why: format!(
-                "{} is the primary group of {}: give the account another primary group first.",
-                target.dn, who.dn
-            ),
-        });
+    /// What a refused write means, by what is there: it was so already, one of both is gone, or it cannot be.
+    async fn not_written(
+        &self,
+        session: &mut Session,
+        (group, member): (Uuid, Uuid),
+        to: Presence,
+        failure: &Failure,
+    ) -> Result<(), Fault> {
+        let looked = |failure: Failure| reading(&failure, "reading a membership");
+        if !matches!(failure, Failure::Said { .. }) {
+            return Err(writing(failure, "changing a membership"));
+        }
+        let target = session.read(&guid_dn(group), &["objectSid"]).await.map_err(looked)?;
+        let who = session.read(&guid_dn(member), &["objectSid", "primaryGroupID"]).await.map_err(looked)?;
+        let Some(target) = target else { return gone(to, "group") };
+        let Some(who) = who else { return gone(to, "account") };
+        let primary = is_primary(&target, &who);
+        if to == Presence::Absent && primary {
+            return Err(Fault::NeedsPerson {
+                why: format!(
+                    "{} is the primary group of {}: give the account another primary group first.",
+                    target.dn, who.dn
+                ),
+            });
+        }
+        if matches!(failure, Failure::Said { rc: 16 | 20 | 32 | 53 | 68, .. }) {
+            let there = self.member_entry(session, group, member).await.map_err(looked)?.is_some();
+            if there == (to == Presence::Present) {
+                return Ok(());
+            }
+        }
+        let (verb, link) = if to == Presence::Present { ("adding", "to") } else { ("removing", "from") };
+        Err(writing(failure, &format!("{verb} {} {link} {}", who.dn, target.dn)))
     }
-    let value = HashSet::from([guid_dn(member).into_bytes()]);
-    let change = match to {
-        Presence::Present => Mod::Add(b"member".to_vec(), value),
-        Presence::Absent => Mod::Delete(b"member".to_vec(), value),
-    };
-    let done = session.modify(&guid_dn(group), vec![change]).await;
-    let Err(failure) = done else { return Ok(()) };
-    if matches!(failure, Failure::Said { rc: 16 | 20 | 32 | 53 | 68, .. })
-        && is_member(session, group, member).await.map_err(looked)? == (to == Presence::Present)
-    {
-        return Ok(());
-    }
-    let (verb, link) = if to == Presence::Present { ("adding", "to") } else { ("removing", "from") };
-    Err(writing(&failure, &format!("{verb} {} {link} {}", who.dn, target.dn)))
 }
 
 fn gone(to: Presence, what: &str) -> Result<(), Fault> {

@@ -28,8 +28,10 @@ mod protected;
 mod rights;
 mod session;
 pub mod signin;
+mod sweep;
 mod user;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,7 +132,15 @@ pub struct AdConnector {
     last: Mutex<Option<Server>>,
     /// Whether the schema has `targetAddress`.
     target_address: OnceCell<bool>,
+    /// Relative ids of groups, which never change.
+    rids: Mutex<HashMap<Uuid, u32>>,
+    policy: Mutex<Option<(password::Policy, Instant)>>,
+    sweeping: Mutex<Option<sweep::Sweep>>,
+    quiet: Mutex<Option<dirsync::Quiet>>,
 }
+
+/// How long the password policy is taken to be what it was.
+const POLICY_FRESH: Duration = Duration::from_mins(1);
 
 impl AdConnector {
     pub fn new(settings: AdSettings) -> Self {
@@ -141,6 +151,10 @@ impl AdConnector {
             protected: Mutex::default(),
             last: Mutex::default(),
             target_address: OnceCell::new(),
+            rids: Mutex::default(),
+            policy: Mutex::default(),
+            sweeping: Mutex::default(),
+            quiet: Mutex::default(),
         }
     }
 
@@ -200,6 +214,10 @@ impl Connector for AdConnector {
 
     fn capabilities(&self) -> &'static [Capability] {
         CAPABILITIES
+    }
+
+    fn run(&self) -> i64 {
+        16
     }
 
     async fn server(&self, wish: Wish<'_>) -> Result<Server, Fault> {
@@ -263,9 +281,15 @@ impl Connector for AdConnector {
     }
 
     async fn new_password(&self, at: &Server) -> Result<Zeroizing<String>, Fault> {
+        let known = *self.policy.lock().await;
+        if let Some((policy, _)) = known.filter(|(_, read)| read.elapsed() < POLICY_FRESH) {
+            return Ok(password::generate(policy));
+        }
         let session = &mut self.pool.session(&at.url).await?;
         let policy = password::policy(session, &self.settings.base_dn).await;
-        Ok(password::generate(policy.map_err(|failure| fault::reading(&failure, "reading the password policy"))?))
+        let policy = policy.map_err(|failure| fault::reading(&failure, "reading the password policy"))?;
+        *self.policy.lock().await = Some((policy, Instant::now()));
+        Ok(password::generate(policy))
     }
 
     async fn changes(&self, cursor: Option<&[u8]>) -> Result<Batch, Fault> {

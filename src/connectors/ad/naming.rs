@@ -92,12 +92,13 @@ impl AdConnector {
         own: Option<Uuid>,
         changes: &[&Change],
     ) -> Result<(), Fault> {
+        let (mut here, mut forest) = (Vec::new(), Vec::new());
         for change in changes {
             let Some(text) = change.to.as_text() else { continue };
             let value = filter_value(text);
-            let (filter, what) = match change.attribute.as_str() {
-                "sAMAccountName" => (format!("(sAMAccountName={value})"), "logon name"),
-                "userPrincipalName" => (format!("(userPrincipalName={value})"), "user principal name"),
+            match change.attribute.as_str() {
+                "sAMAccountName" => here.push((*change, format!("(sAMAccountName={value})"))),
+                "userPrincipalName" => forest.push((*change, format!("(userPrincipalName={value})"))),
                 "mail" => {
                     // Asking for an attribute that the schema lacks reads every object, to find none.
                     let outside = if self.knows_target_address(session).await? {
@@ -105,11 +106,44 @@ impl AdConnector {
                     } else {
                         String::new()
                     };
-                    (format!("(|(mail={value})(proxyAddresses=smtp:{value}){outside})"), "mail address")
+                    forest.push((*change, format!("(|(mail={value})(proxyAddresses=smtp:{value}){outside})")));
                 }
-                _ => continue,
-            };
-            if let Some(other) = self.holder(session, own, &filter, change.attribute != "sAMAccountName").await? {
+                _ => {}
+            }
+        }
+        match &self.settings.global_catalog {
+            Some(url) => {
+                self.refuse_taken(session, &self.settings.base_dn, own, &here).await?;
+                self.refuse_taken(&mut self.pool.session(url).await?, "", own, &forest).await
+            }
+            None => {
+                here.extend(forest);
+                self.refuse_taken(session, &self.settings.base_dn, own, &here).await
+            }
+        }
+    }
+
+    /// Refuses where another object has one of the names. They are asked for together; which one it was, only where there
+    /// is such an object.
+    async fn refuse_taken(
+        &self,
+        session: &mut Session,
+        base: &str,
+        own: Option<Uuid>,
+        names: &[(&Change, String)],
+    ) -> Result<(), Fault> {
+        let all: String = names.iter().map(|(_, filter)| filter.as_str()).collect();
+        if names.is_empty() || holder(session, base, own, &format!("(|{all})")).await?.is_none() {
+            return Ok(());
+        }
+        for (change, filter) in names {
+            if let Some(other) = holder(session, base, own, filter).await? {
+                let what = match change.attribute.as_str() {
+                    "sAMAccountName" => "logon name",
+                    "userPrincipalName" => "user principal name",
+                    _ => "mail address",
+                };
+                let text = &change.to;
                 return Err(refused(&change.attribute, format!("The {what} {text} already belongs to {other}.")));
             }
         }
@@ -129,23 +163,6 @@ impl AdConnector {
         known.await.copied()
     }
 
-    /// The DN of another object that the filter finds, in the domain or (where a global catalogue is set) the forest.
-    async fn holder(
-        &self,
-        session: &mut Session,
-        own: Option<Uuid>,
-        filter: &str,
-        forest: bool,
-    ) -> Result<Option<String>, Fault> {
-        let catalogue = self.settings.global_catalog.as_deref().filter(|_| forest);
-        let found = match catalogue {
-            Some(url) => self.pool.session(url).await?.search("", Scope::Subtree, filter, &["objectGUID"]).await,
-            None => session.search(&self.settings.base_dn, Scope::Subtree, filter, &["objectGUID"]).await,
-        };
-        let found = found.map_err(|failure| reading(&failure, "checking that a name is free"))?;
-        Ok(found.into_iter().find(|entry| own.is_none() || entry.guid() != own).map(|entry| entry.dn))
-    }
-
     /// Refuses a container outside the directory part that this connector is for.
     pub(super) fn check_parent(&self, changes: &[&Change]) -> Result<(), Fault> {
         let parent = changes.iter().find(|change| change.attribute == "parent").and_then(|change| change.to.as_text());
@@ -156,6 +173,13 @@ impl AdConnector {
             _ => Ok(()),
         }
     }
+}
+
+/// The DN of another object that the filter finds.
+async fn holder(session: &mut Session, base: &str, own: Option<Uuid>, filter: &str) -> Result<Option<String>, Fault> {
+    let found = session.search(base, Scope::Subtree, filter, &["objectGUID"]).await;
+    let found = found.map_err(|failure| reading(&failure, "checking that a name is free"))?;
+    Ok(found.into_iter().find(|entry| own.is_none() || entry.guid() != own).map(|entry| entry.dn))
 }
 
 #[cfg(test)]

@@ -7,8 +7,13 @@ use super::entry::Entry;
 use super::escape::{filter_bytes, filter_value, guid_dn};
 use super::fault::reading;
 use super::session::{Failure, Session};
-use super::{AdConnector, attributes, metadata, protected};
+use super::{AdConnector, attributes, metadata};
 use crate::target::{Address, Fault, Kind, Native, Resource, Seen, Server};
+
+/// Objects named in one filter.
+const AT_ONCE: usize = 100;
+/// Relative ids of groups that are remembered.
+const MOST_RIDS: usize = 10_000;
 
 /// An account as it was read: the entry and whether a protected group holds it.
 pub struct Account {
@@ -60,7 +65,7 @@ impl AdConnector {
         Seen { id: Some(id), state: attributes::group_state(entry), native: native(at, entry) }
     }
 
-    /// The names of all attributes asked for an account.
+    /// The names of all attributes that an account's state is made of; see also [`with_locks`].
     pub(super) fn user_attributes(&self) -> Vec<&str> {
         let table = attributes::USER.iter().map(|attribute| attribute.ldap);
         let readable = table.filter(|name| *name != "unicodePwd" && *name != "distinguishedName");
@@ -68,9 +73,14 @@ impl AdConnector {
         readable.chain(attributes::USER_EXTRAS.iter().copied()).chain([correlation]).collect()
     }
 
+    /// What a step's look asks for besides: the groups that it is judged by, and the directory's own traces.
+    fn looked_for(&self) -> Vec<&str> {
+        [self.user_attributes(), vec!["memberOf", "replPropertyMetaData"]].concat()
+    }
+
     pub(super) async fn account(&self, session: &mut Session, id: Uuid) -> Result<Option<Account>, Fault> {
         let doing = "reading an account";
-        let entry = session.read(&guid_dn(id), &self.user_attributes()).await;
+        let entry = session.read(&guid_dn(id), &self.looked_for()).await;
         match entry.map_err(|failure| reading(&failure, doing))? {
             Some(entry) if entry.has_class("user") => Ok(Some(self.judged(session, id, entry).await?)),
             _ => Ok(None),
@@ -86,7 +96,7 @@ impl AdConnector {
         let attribute = &self.settings.correlation_attribute;
         let [new, done] = [false, true].map(|finished| filter_value(&mark(correlation, finished)));
         let filter = format!("(&(objectClass=user)(|({attribute}={new})({attribute}={done})))");
-        let found = session.search(&self.settings.base_dn, Scope::Subtree, &filter, &self.user_attributes()).await;
+        let found = session.search(&self.settings.base_dn, Scope::Subtree, &filter, &self.looked_for()).await;
         let mut found = found.map_err(|failure| reading(&failure, "looking for an account by its correlation id"))?;
         if found.len() > 1 {
             let names: Vec<_> = found.iter().map(|entry| entry.dn.as_str()).collect();
@@ -112,7 +122,7 @@ impl AdConnector {
         dn: &str,
         correlation: Uuid,
     ) -> Result<Option<Account>, Fault> {
-        let entry = session.read(dn, &self.user_attributes()).await;
+        let entry = session.read(dn, &self.looked_for()).await;
         let entry = entry.map_err(|failure| super::fault::writing(&failure, "looking at a new account"))?;
         let ours = mark(correlation, false);
         let attribute = &self.settings.correlation_attribute;
@@ -127,11 +137,14 @@ impl AdConnector {
 
     async fn judged(&self, session: &mut Session, id: Uuid, entry: Entry) -> Result<Account, Fault> {
         let groups = self.protected_groups(session).await?;
-        let fixed = entry.bytes("objectSid").and_then(attributes::rid).is_some_and(protected::is_fixed_account);
-        let protected = fixed || {
-            let answer = session.matches(&guid_dn(id), &groups.account_filter()).await;
-            answer.map_err(|failure| reading(&failure, "looking for protected groups of an account"))?
+        let failed = |failure: Failure| reading(&failure, "looking for protected groups of an account");
+        let protected = groups.hold_by_itself(&entry) || {
+            let direct = complete_values(session, id, &entry, "memberOf").await.map_err(failed)?;
+            groups.reached_from(session, &self.settings.base_dn, direct).await.map_err(failed)?
         };
+        let mut entries = [entry];
+        with_locks(session, &self.settings.base_dn, &mut entries).await.map_err(failed)?;
+        let [entry] = entries;
         Ok(Account { id, entry, protected })
     }
 
@@ -142,13 +155,56 @@ impl AdConnector {
         group: Uuid,
         member: Uuid,
     ) -> Result<Option<Seen>, Fault> {
-        let there = is_member(session, group, member).await;
-        if !there.map_err(|failure| reading(&failure, "reading a membership"))? {
+        let entry = self.member_entry(session, group, member).await;
+        let entry = entry.map_err(|failure| reading(&failure, "reading a membership"))?;
+        Ok(entry.map(|entry| Seen { id: None, state: crate::target::State::default(), native: native(at, &entry) }))
+    }
+
+    /// The group's entry where `member` is a direct member of it, by value or as primary group; `None` also where either is
+    /// not there.
+    pub(super) async fn member_entry(
+        &self,
+        session: &mut Session,
+        group: Uuid,
+        member: Uuid,
+    ) -> Result<Option<Entry>, Failure> {
+        let attributes = ["uSNChanged", "objectSid"];
+        let Some(who) = session.read(&guid_dn(member), &["primaryGroupID", "objectSid"]).await? else {
+            return Ok(None);
+        };
+        let filter = format!("(member={})", filter_value(&who.dn));
+        match session.search(&guid_dn(group), Scope::Base, &filter, &attributes).await {
+            Ok(mut found) if !found.is_empty() => return Ok(found.pop()),
+            Ok(_) => {}
+            Err(Failure::Said { rc: 32, .. }) => return Ok(None),
+            Err(failure) => return Err(failure),
+        }
+        if !self.may_be_primary(session, group, &who).await? {
             return Ok(None);
         }
-        let entry = session.read(&guid_dn(group), &["uSNChanged"]).await;
-        let entry = entry.map_err(|failure| reading(&failure, "reading a group"))?;
-        Ok(entry.map(|entry| Seen { id: None, state: crate::target::State::default(), native: native(at, &entry) }))
+        let target = session.read(&guid_dn(group), &attributes).await?;
+        Ok(target.filter(|target| is_primary(target, &who)))
+    }
+
+    /// Whether the group's relative id is the account's primary group's. A group keeps its id as long as it lives, so it is
+    /// asked for once.
+    async fn may_be_primary(&self, session: &mut Session, group: Uuid, member: &Entry) -> Result<bool, Failure> {
+        let Some(primary) = member.number("primaryGroupID") else { return Ok(false) };
+        let known = self.rids.lock().await.get(&group).copied();
+        let rid = match known {
+            Some(rid) => rid,
+            None => {
+                let Some(entry) = session.read(&guid_dn(group), &["objectSid"]).await? else { return Ok(false) };
+                let Some(rid) = entry.bytes("objectSid").and_then(attributes::rid) else { return Ok(false) };
+                let mut rids = self.rids.lock().await;
+                if rids.len() >= MOST_RIDS {
+                    rids.clear();
+                }
+                rids.insert(group, rid);
+                rid
+            }
+        };
+        Ok(i64::from(rid) == primary)
     }
 
     /// All direct members of a group, however many: the server gives 1,500 at once, the rest by `member;range=1500-*`
@@ -180,31 +236,38 @@ pub fn is_primary(group: &Entry, member: &Entry) -> bool {
     rid.is_some() && rid == member.number("primaryGroupID")
 }
 
-/// Whether `member` is a direct member of `group`, by value or as primary group. `false` when either is not there.
-pub async fn is_member(session: &mut Session, group: Uuid, member: Uuid) -> Result<bool, Failure> {
-    let Some(who) = session.read(&guid_dn(member), &["primaryGroupID", "objectSid"]).await? else { return Ok(false) };
-    let Some(target) = session.read(&guid_dn(group), &["objectSid"]).await? else { return Ok(false) };
-    if is_primary(&target, &who) {
-        return Ok(true);
+/// Adds what the server computes about locks to the entries of accounts. It takes the server as long as everything else
+/// about an account, and only those that were ever locked can be, so the others are not asked about.
+pub async fn with_locks(session: &mut Session, base: &str, entries: &mut [Entry]) -> Result<(), Failure> {
+    let locked = entries.iter().filter(|entry| entry.number("lockoutTime").is_some_and(|time| time != 0));
+    let ids: Vec<Uuid> = locked.filter_map(Entry::guid).collect();
+    for ids in ids.chunks(AT_ONCE) {
+        let attributes = ["objectGUID", attributes::COMPUTED];
+        for found in session.search_all(base, &id_filter(ids), &attributes).await? {
+            let mut same = entries.iter_mut().filter(|entry| entry.guid() == found.guid());
+            if let Some(entry) = same.next() {
+                entry.take(attributes::COMPUTED, &found);
+            }
+        }
     }
-    session.matches(&guid_dn(group), &format!("(member={})", filter_value(&who.dn))).await
+    Ok(())
 }
 
 /// All direct members; `None` when the group is not there.
 pub async fn members(session: &mut Session, group: Uuid) -> Result<Option<Vec<Uuid>>, Failure> {
     let Some(entry) = session.read(&guid_dn(group), &["member"]).await? else { return Ok(None) };
-    complete_members(session, group, &entry).await.map(Some)
+    complete_values(session, group, &entry, "member").await.map(Some)
 }
 
-/// The members in `entry` and those that the server held back.
-pub async fn complete_members(session: &mut Session, group: Uuid, entry: &Entry) -> Result<Vec<Uuid>, Failure> {
-    let mut all = entry.ids("member");
-    let mut next = range_of(entry, &mut all);
+/// The objects that a list in `entry` names (`member`, `memberOf`), and those that the server held back.
+pub async fn complete_values(session: &mut Session, id: Uuid, entry: &Entry, list: &str) -> Result<Vec<Uuid>, Failure> {
+    let mut all = entry.ids(list);
+    let mut next = range_of(entry, list, &mut all);
     while let Some(start) = next {
-        let attribute = format!("member;range={start}-*");
-        let Some(page) = session.read(&guid_dn(group), &[&attribute]).await? else { break };
+        let attribute = format!("{list};range={start}-*");
+        let Some(page) = session.read(&guid_dn(id), &[&attribute]).await? else { break };
         let before = all.len();
-        next = range_of(&page, &mut all);
+        next = range_of(&page, list, &mut all);
         if all.len() == before {
             break;
         }
@@ -212,9 +275,11 @@ pub async fn complete_members(session: &mut Session, group: Uuid, entry: &Entry)
     Ok(all)
 }
 
-/// Takes the values of a `member;range=a-b` into `all`; where the next piece starts, if there is one.
-fn range_of(entry: &Entry, all: &mut Vec<Uuid>) -> Option<usize> {
-    let (_, option, values) = entry.optioned.iter().find(|(name, _, _)| name == "member")?;
+/// Takes the values of a `LIST;range=a-b` into `all`; where the next piece starts, if there is one.
+fn range_of(entry: &Entry, list: &str, all: &mut Vec<Uuid>) -> Option<usize> {
+    let ranged = |option: &str| option.starts_with("range=");
+    let found = entry.optioned.iter().find(|(name, option, _)| name.eq_ignore_ascii_case(list) && ranged(option));
+    let (_, option, values) = found?;
     let ids = values.iter().filter_map(|value| super::escape::ExtendedDn::parse(&String::from_utf8_lossy(value)).guid);
     all.extend(ids);
     let (_, end) = option.strip_prefix("range=")?.split_once('-')?;
@@ -241,9 +306,9 @@ mod tests {
     #[test]
     fn long_lists_come_in_pieces() {
         let mut all = Vec::new();
-        assert_eq!(range_of(&page("range=0-1499", 1500), &mut all), Some(1500));
-        assert_eq!(range_of(&page("range=1500-*", 7), &mut all), None, "the last piece");
+        assert_eq!(range_of(&page("range=0-1499", 1500), "member", &mut all), Some(1500));
+        assert_eq!(range_of(&page("range=1500-*", 7), "member", &mut all), None, "the last piece");
         assert_eq!(all.len(), 1507);
-        assert_eq!(range_of(&Entry::default(), &mut all), None, "a short list has no range");
+        assert_eq!(range_of(&Entry::default(), "member", &mut all), None, "a short list has no range");
     }
 }

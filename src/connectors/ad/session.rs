@@ -22,6 +22,9 @@ use crate::target::Fault;
 /// A session older than this is not used again: group changes and a new password of our own account take effect.
 const OLDEST: Duration = Duration::from_mins(10);
 const MOST_IDLE: usize = 8;
+const PATIENT: Duration = Duration::from_mins(5);
+/// A server that answered on a session so short a time ago is taken to be there still.
+const JUST_ANSWERED: Duration = Duration::from_secs(1);
 /// After a refused sign-in the same password is not tried again for this long, or our own account would lock itself out.
 const AFTER_REFUSAL: Duration = Duration::from_mins(1);
 
@@ -61,11 +64,42 @@ pub struct Session {
     pool: Arc<Pool>,
     url: String,
     born: Instant,
+    /// How the server names itself, once it was asked.
+    name: Option<String>,
+    answered: Instant,
+    /// How long an answer may take.
+    patience: Duration,
     /// An operation is under way or broke: not to be used again.
     unsettled: bool,
 }
 
+/// A session that nobody uses at the moment.
+struct Idle {
+    ldap: Ldap,
+    born: Instant,
+    name: Option<String>,
+    answered: Instant,
+}
+
 impl Session {
+    /// For reading a large directory: a server takes a while before its first page.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patience = self.patience.max(PATIENT);
+        self
+    }
+
+    /// The server's own name (`dnsHostName`). It is asked, unless it answered a moment ago and said it before.
+    pub async fn server_name(&mut self) -> Result<String, Failure> {
+        if let Some(name) = self.name.as_ref().filter(|_| self.answered.elapsed() < JUST_ANSWERED) {
+            return Ok(name.clone());
+        }
+        let root = self.read("", &["dnsHostName"]).await?.unwrap_or_default();
+        let name = root.text("dnsHostName").unwrap_or_else(|| self.url.clone());
+        self.name = Some(name.clone());
+        Ok(name)
+    }
+
     /// All entries below `base`, without paging; for what is known to be few.
     pub async fn search(
         &mut self,
@@ -88,10 +122,10 @@ impl Session {
         controls: Vec<RawControl>,
     ) -> Result<(Vec<Entry>, Vec<Control>), Failure> {
         self.unsettled = true;
-        self.ldap.with_timeout(self.pool.settings.call_timeout).with_controls(controls);
+        self.ldap.with_timeout(self.patience).with_controls(controls);
         let answer = self.ldap.search(base, scope, filter, attributes).await;
         let found = answer.map_err(|error| Failure::from_error(&error))?;
-        self.unsettled = false;
+        self.settled();
         if found.1.rc != 0 {
             return Err(Failure::from_result(&found.1));
         }
@@ -127,15 +161,6 @@ impl Session {
         }
     }
 
-    /// Whether the entry is there and matches the filter.
-    pub async fn matches(&mut self, dn: &str, filter: &str) -> Result<bool, Failure> {
-        match self.search(dn, Scope::Base, filter, &["1.1"]).await {
-            Ok(entries) => Ok(!entries.is_empty()),
-            Err(Failure::Said { rc: 32, .. }) => Ok(false),
-            Err(failure) => Err(failure),
-        }
-    }
-
     pub async fn add(&mut self, dn: &str, attributes: Vec<Attribute>) -> Result<(), Failure> {
         self.unsettled = true;
         let timeout = self.pool.settings.call_timeout;
@@ -160,8 +185,14 @@ impl Session {
 
     fn settle(&mut self, answer: Result<LdapResult, LdapError>) -> Result<(), Failure> {
         let result = answer.map_err(|error| Failure::from_error(&error))?;
-        self.unsettled = false;
+        self.settled();
         if result.rc == 0 { Ok(()) } else { Err(Failure::from_result(&result)) }
+    }
+
+    /// The server answered, whatever it said.
+    fn settled(&mut self) {
+        self.unsettled = false;
+        self.answered = Instant::now();
     }
 }
 
@@ -173,7 +204,8 @@ impl Drop for Session {
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let sessions = idle.entry(self.url.clone()).or_default();
         if sessions.len() < MOST_IDLE {
-            sessions.push((self.ldap.clone(), self.born));
+            let (ldap, name) = (self.ldap.clone(), self.name.take());
+            sessions.push(Idle { ldap, born: self.born, name, answered: self.answered });
         }
     }
 }
@@ -181,7 +213,7 @@ impl Drop for Session {
 /// The connections of one directory, and what was learnt while opening them.
 pub struct Pool {
     pub settings: Arc<AdSettings>,
-    idle: Mutex<HashMap<String, Vec<(Ldap, Instant)>>>,
+    idle: Mutex<HashMap<String, Vec<Idle>>>,
     refused: Mutex<Option<(Zeroizing<String>, Instant)>>,
 }
 
@@ -195,19 +227,21 @@ impl Pool {
     /// # Errors
     /// [`Fault::Retry`] when the server does not answer, refuses us, or the connection is not set up as it should be.
     pub async fn session(self: &Arc<Self>, url: &str) -> Result<Session, Fault> {
-        while let Some((mut ldap, born)) = self.take_idle(url) {
+        while let Some(Idle { mut ldap, born, name, answered }) = self.take_idle(url) {
             if !ldap.is_closed() && born.elapsed() < OLDEST {
-                return Ok(Session { ldap, pool: self.clone(), url: url.to_owned(), born, unsettled: false });
+                let (pool, url, patience) = (self.clone(), url.to_owned(), self.settings.call_timeout);
+                return Ok(Session { ldap, pool, url, born, name, answered, patience, unsettled: false });
             }
         }
         let password = self.settings.password.read().map_err(not_as_set_up)?;
         self.hold_back(&password)?;
         let mut ldap = connect(&self.settings, url).await?;
         self.sign_in(&mut ldap, url, &password).await?;
-        Ok(Session { ldap, pool: self.clone(), url: url.to_owned(), born: Instant::now(), unsettled: false })
+        let (pool, url, now, patience) = (self.clone(), url.to_owned(), Instant::now(), self.settings.call_timeout);
+        Ok(Session { ldap, pool, url, born: now, name: None, answered: now, patience, unsettled: false })
     }
 
-    fn take_idle(&self, url: &str) -> Option<(Ldap, Instant)> {
+    fn take_idle(&self, url: &str) -> Option<Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(url)?.pop()
     }
 
