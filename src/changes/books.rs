@@ -12,18 +12,40 @@ use crate::ids::{EntitlementId, PersonId};
 use crate::plan::{GrantEffect, Offer};
 use crate::target::{Address, Kind};
 
-/// Keeps the books of a step that is done. `made`: the object's immutable id, where the step's resource is an object.
+/// Keeps the books of a run's steps that are done. Beside each the object's immutable id, where its resource is an object.
 ///
 /// # Errors
 /// Where the database refuses.
 pub(super) async fn keep(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
+    done: &[(&Leased, Option<Uuid>)],
+) -> Result<(), EvidenceError> {
+    let mut begin = Vec::new();
+    for (leased, made) in done {
+        let Some(effect) = &leased.grant else { continue };
+        match (effect, leased.subject) {
+            (GrantEffect::Give { entitlement, reason, reason_text, until_on, until_at }, Some(person)) => {
+                let given = Given { person, entitlement: *entitlement, reason: *reason, text: reason_text };
+                begin.extend(grant(leased, &given, until_on.zip(*until_at)));
+            }
+            _ => other(conn, now, leased, (effect, *made)).await?,
+        }
+    }
+    if let Some((first, _)) = done.first() {
+        grants::start_all(conn, now, &record(first, action::GRANT_STARTED).by, &begin).await?;
+    }
+    Ok(())
+}
+
+/// What a step means that does not simply give something from the catalogue.
+async fn other(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
     leased: &Leased,
-    made: Option<Uuid>,
+    (effect, made): (&GrantEffect, Option<Uuid>),
 ) -> Result<(), EvidenceError> {
     let by = record(leased, action::GRANT_STARTED).by;
-    let Some(effect) = &leased.grant else { return Ok(()) };
     if let GrantEffect::Offer { owner, offers } = effect {
         let Some(object) = made else { return Ok(()) };
         for offer in offers {
@@ -36,28 +58,27 @@ pub(super) async fn keep(
         return entries(conn, (now, &by), leased, (*object, effect)).await;
     }
     let Some(holder) = leased.resource.address.holder() else { return Ok(()) };
-    match (effect, leased.subject) {
-        (GrantEffect::Give { entitlement, reason, reason_text, until_on, until_at }, Some(person)) => {
-            let grant = Given { person, entitlement: *entitlement, reason: *reason, text: reason_text };
-            start(conn, (now, &by), leased, grant, until_on.zip(*until_at)).await
-        }
-        (GrantEffect::GiveHere { offer, owner, person, reason_text, until_on, until_at }, _) => {
+    match effect {
+        GrantEffect::GiveHere { offer, owner, person, reason_text, until_on, until_at } => {
             let Some(object) = object(&leased.resource.address) else { return Ok(()) };
             let entitlement = offered(conn, (now, &by), leased, (object, offer, *owner)).await?;
             if leased.resource.kind == Kind::FolderPermission {
                 // One role on a folder at a time: this one takes the place of what was there.
                 end_others(conn, (now, &by), leased, (holder, object, entitlement)).await?;
             }
-            let grant = Given { person: *person, entitlement, reason: Reason::Request, text: reason_text };
-            start(conn, (now, &by), leased, grant, until_on.zip(*until_at)).await
+            let given = Given { person: *person, entitlement, reason: Reason::Request, text: reason_text };
+            if let Some(grant) = grant(leased, &given, until_on.zip(*until_at)) {
+                grants::start(conn, now, &by, &grant).await?;
+            }
+            Ok(())
         }
-        (GrantEffect::Take { entitlement, why }, _) => {
+        GrantEffect::Take { entitlement, why } => {
             let why = if why == "leaver" { "leaver" } else { "request" };
             let cause = (Some(leased.item.0), Some(leased.number));
             grants::end_all(conn, now, &by, (holder, *entitlement), why, cause).await?;
             Ok(())
         }
-        (GrantEffect::TakeHere { .. }, _) => {
+        GrantEffect::TakeHere { .. } => {
             let Some(object) = object(&leased.resource.address) else { return Ok(()) };
             for entitlement in on_object(conn, leased, object).await? {
                 let cause = (Some(leased.item.0), Some(leased.number));
@@ -85,15 +106,9 @@ struct Given<'a> {
     text: &'a str,
 }
 
-async fn start(
-    conn: &mut PgConnection,
-    (now, by): (DateTime<Utc>, &By),
-    leased: &Leased,
-    given: Given<'_>,
-    until: Option<(NaiveDate, DateTime<Utc>)>,
-) -> Result<(), EvidenceError> {
-    let Some(account) = leased.resource.address.holder() else { return Ok(()) };
-    let grant = NewGrant {
+fn grant(leased: &Leased, given: &Given<'_>, until: Option<(NaiveDate, DateTime<Utc>)>) -> Option<NewGrant> {
+    let account = leased.resource.address.holder()?;
+    Some(NewGrant {
         person: given.person,
         entitlement: given.entitlement,
         account,
@@ -102,9 +117,7 @@ async fn start(
         item: Some(leased.item.0),
         request: Some(leased.number),
         until,
-    };
-    grants::start(conn, now, by, &grant).await?;
-    Ok(())
+    })
 }
 
 /// The holding in the catalogue; added where it is not there yet, and otherwise left as its owner has it.

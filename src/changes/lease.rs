@@ -1,15 +1,21 @@
-//! Taking a due step: attempt number + 1, the object taken, intent recorded, committed before anything is touched.
+//! Taking due steps: attempt number + 1, the object taken, intent recorded, committed before anything is touched.
+//!
+//! A worker takes a *run*: what of one request is due in one system, as many as that system takes at once. Each step of a run
+//! keeps its own attempt, intent and outcome; leasing them together, and settling them together, saves transactions. While
+//! settling it takes what has become due by that ([`more`]), so that a request's steps follow each other without a pause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::evidence::{By, EvidenceError, Facts, Record, Target, action, append};
+use super::due;
+use crate::evidence::{By, EvidenceError, Facts, Record, Target, action, append, append_all};
 use crate::ids::{ItemId, PersonId, RequestId, StepId};
 use crate::plan::{GrantEffect, address};
-use crate::target::{Address, Difference, Key, Kind, Resource, Server, State, SystemKey, Value};
+use crate::target::{Address, Difference, Key, Kind, Resource, Server, State, SystemKey};
 
 /// A step in this worker's hands until its lease runs out.
 #[derive(Debug, Clone)]
@@ -41,6 +47,8 @@ pub struct Leased {
     pub last: Last,
     pub worker: String,
     pub lease_seconds: i32,
+    /// When it was leased, by this machine's monotonic clock: the worker gives up before the lease ends.
+    pub at: Instant,
 }
 
 /// The request's last done step in the same system.
@@ -52,27 +60,24 @@ pub struct Last {
     pub beside: Option<Server>,
 }
 
-struct Row {
-    id: StepId,
-    request: RequestId,
-    number: i64,
-    item: ItemId,
-    item_ordinal: i32,
-    digest: String,
-    basis: serde_json::Value,
-    subject: Option<PersonId>,
-    name: String,
-    label: String,
-    system: String,
-    kind: String,
-    key: sqlx::types::Json<Key>,
-    difference: sqlx::types::Json<Difference>,
-    grant: Option<sqlx::types::Json<GrantEffect>>,
-    secret_reader: Option<PersonId>,
-    secret_from: Option<DateTime<Utc>>,
-    state: String,
-    attempt: i32,
-    failures: i32,
+/// Who takes steps, and how.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub worker: &'a str,
+    pub lease_seconds: i32,
+    pub run: &'a (dyn Runs + 'a),
+}
+
+/// How many steps of one request are taken together, by their system.
+pub trait Runs: Sync {
+    fn of(&self, system: &str) -> i64;
+}
+
+/// The same for every system.
+impl Runs for i64 {
+    fn of(&self, _: &str) -> i64 {
+        *self
+    }
 }
 
 /// What asking for work gave. Whatever it is, the caller commits.
@@ -81,55 +86,64 @@ pub enum Lease {
     Nothing,
     /// Something was due and could not be taken; there may be more.
     Passed,
-    Taken(Box<Leased>),
+    /// Steps of one request in one system, to be done in this order.
+    Taken(Vec<Leased>),
 }
 
-/// Leases one due step, or one whose worker has gone silent.
+/// Leases a run that begins with the step that is due longest, or whose worker has gone silent.
 ///
-/// Records a lapsed attempt as "outcome unknown" and the new one as intended, in the caller's transaction.
+/// Records lapsed attempts as "outcome unknown" and the new ones as intended, in the caller's transaction.
 ///
 /// # Errors
 /// Where the database does not answer; nothing is leased then.
-pub async fn lease(
+pub async fn lease(conn: &mut PgConnection, now: DateTime<Utc>, terms: Terms<'_>) -> Result<Lease, EvidenceError> {
+    let Some((request, system)) = due::first(conn).await? else { return Ok(Lease::Nothing) };
+    let run = more(conn, now, terms, (request, &system)).await?;
+    Ok(if run.is_empty() { Lease::Passed } else { Lease::Taken(run) })
+}
+
+/// Leases what of this request is due in this system now.
+///
+/// # Errors
+/// As [`lease`].
+pub async fn more(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    worker: &str,
-    lease_seconds: i32,
-) -> Result<Lease, EvidenceError> {
-    let Some(row) = due(conn).await? else { return Ok(Lease::Nothing) };
-    let resolved = resolved(conn, row.request).await?;
-    let correlation = correlation(row.request, &row.name);
-    let kind = Kind::parse(&row.kind);
-    let Some(address) = address(&row.key.0, correlation, &resolved) else {
-        // A step it refers to was skipped or undone: it cannot be addressed, and no other attempt would change that.
-        let why = "It builds on a step that was not done. Skip it, or change the answers to plan again.";
-        let by = By { via: format!("worker:{worker}"), ..By::default() };
-        let record = Record {
-            item: Some(row.item_ordinal),
-            step: Some(row.id.0),
-            reason: Some(why.to_owned()),
-            ..Record::of_request(action::STEP_BLOCKED, row.number, by)
-        };
-        append(conn, now, &record).await?;
-        sqlx::query!(
-            "update step set state = 'blocked', due_at = null, lease_until = null, told = $2 where id = $1",
-            row.id.0,
-            why
-        )
-        .execute(&mut *conn)
-        .await?;
-        return Ok(Lease::Passed);
-    };
-    let resource = Resource { system: SystemKey(row.system.clone()), kind, address };
-    let attempt = row.attempt + 1;
-    if !take(conn, &resource, (row.id, attempt), lease_seconds).await? {
-        // Somebody else is at this object; look again shortly. The step keeps its attempt.
-        sqlx::query!("update step set due_at = now() + interval '300 milliseconds' where id = $1", row.id.0)
-            .execute(&mut *conn)
-            .await?;
-        return Ok(Lease::Passed);
+    terms: Terms<'_>,
+    (request, system): (RequestId, &str),
+) -> Result<Vec<Leased>, EvidenceError> {
+    let rows = due::of(conn, (request, system), terms.run.of(system)).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
     }
-    let leased = Leased {
+    let last = due::last(conn, request, system).await?;
+    let (mut run, mut lapsed) = (Vec::new(), BTreeSet::new());
+    let mut objects = BTreeSet::new();
+    for row in rows {
+        let correlation = correlation(row.request, &row.name);
+        let resolved = row.resolved.as_ref().map(|json| json.0.clone()).unwrap_or_default();
+        let Some(address) = address(&row.key.0, correlation, &resolved) else {
+            unreachable_step(conn, now, terms.worker, &row).await?;
+            continue;
+        };
+        let resource = Resource { system: SystemKey(row.system.clone()), kind: Kind::parse(&row.kind), address };
+        // Two steps on one object are not taken together: the second looks when the first has its outcome.
+        if !objects.insert(resource.lock_name()) {
+            continue;
+        }
+        if row.state == "running" {
+            lapsed.insert(row.id);
+        }
+        run.push(leased(row, resource, terms, last.clone()));
+    }
+    let taken = take(conn, &run, terms.lease_seconds).await?;
+    run.retain(|leased| taken.contains(&leased.step.0));
+    intend(conn, now, terms, &run, &lapsed).await?;
+    Ok(run)
+}
+
+fn leased(row: due::Row, resource: Resource, terms: Terms<'_>, last: Last) -> Leased {
+    Leased {
         step: row.id,
         request: row.request,
         number: row.number,
@@ -145,41 +159,40 @@ pub async fn lease(
         difference: row.difference.0,
         grant: row.grant.map(|json| json.0),
         secret: row.secret_reader.zip(row.secret_from),
-        attempt,
+        attempt: row.attempt + 1,
         failures: row.failures,
-        maybe_done: maybe_done(conn, row.id).await?,
-        last: last(conn, row.request, &row.system).await?,
-        worker: worker.to_owned(),
-        lease_seconds,
-    };
-    if row.state == "running" {
-        lapsed(conn, now, &leased, row.attempt).await?;
+        maybe_done: row.maybe_done,
+        last,
+        worker: terms.worker.to_owned(),
+        lease_seconds: terms.lease_seconds,
+        at: Instant::now(),
     }
-    intend(conn, now, &leased).await?;
-    Ok(Lease::Taken(Box::new(leased)))
 }
 
-async fn due(conn: &mut PgConnection) -> Result<Option<Row>, sqlx::Error> {
-    sqlx::query_as!(
-        Row,
-        r#"select s.id as "id: StepId", s.request as "request: RequestId", r.number, s.item as "item: ItemId",
-                  i.ordinal as item_ordinal, i.digest, i.basis, r.subject as "subject: PersonId", s.name, s.label, s.system, s.kind,
-                  s.key as "key: sqlx::types::Json<Key>", s.difference as "difference: sqlx::types::Json<Difference>",
-                  s.grant_effect as "grant: sqlx::types::Json<GrantEffect>", s.secret_reader as "secret_reader: PersonId",
-                  s.secret_from, s.state, s.attempt, s.failures
-             from step s
-             join item i on i.id = s.item
-             join request r on r.id = s.request
-            where ((s.state in ('ready', 'retrying') and s.due_at <= now())
-                   or (s.state = 'running' and s.lease_until < now()))
-              and i.state in ('approved', 'applying', 'needs_person')
-              and not exists (select from target_system t where t.key = s.system and t.held_back)
-            order by coalesce(s.due_at, s.lease_until), s.id
-            limit 1
-              for update of s skip locked"#
+/// A step that it refers to was skipped or undone: it cannot be addressed, and no other attempt would change that.
+async fn unreachable_step(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    worker: &str,
+    row: &due::Row,
+) -> Result<(), EvidenceError> {
+    let why = "It builds on a step that was not done. Skip it, or change the answers to plan again.";
+    let by = By { via: format!("worker:{worker}"), ..By::default() };
+    let record = Record {
+        item: Some(row.item_ordinal),
+        step: Some(row.id.0),
+        reason: Some(why.to_owned()),
+        ..Record::of_request(action::STEP_BLOCKED, row.number, by)
+    };
+    append(conn, now, &record).await?;
+    sqlx::query!(
+        "update step set state = 'blocked', due_at = null, lease_until = null, told = $2 where id = $1",
+        row.id.0,
+        why
     )
-    .fetch_optional(conn)
-    .await
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// What a new object carries, so that an attempt whose answer was lost finds its own work: the same over every attempt
@@ -192,129 +205,74 @@ fn correlation(request: RequestId, name: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Ids that the request's done steps made or found, by step name.
-async fn resolved(conn: &mut PgConnection, request: RequestId) -> Result<BTreeMap<String, Uuid>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select name, resolved as "id!" from step
-            where request = $1 and resolved is not null and state in ('applied', 'unchanged')"#,
-        request.0
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.name, row.id)).collect())
-}
-
-/// Takes the object; false while another attempt has it and its lease lasts.
-async fn take(
-    conn: &mut PgConnection,
-    resource: &Resource,
-    (step, attempt): (StepId, i32),
-    lease_seconds: i32,
-) -> Result<bool, sqlx::Error> {
-    let taken = sqlx::query!(
+/// Takes the objects; the steps whose object is ours now. At the others another attempt is, and its lease lasts: they are
+/// looked at again shortly, and keep their attempt.
+async fn take(conn: &mut PgConnection, run: &[Leased], lease_seconds: i32) -> Result<Vec<Uuid>, sqlx::Error> {
+    if run.is_empty() {
+        return Ok(Vec::new());
+    }
+    let objects: Vec<String> = run.iter().map(|leased| leased.resource.lock_name()).collect();
+    let steps: Vec<Uuid> = run.iter().map(|leased| leased.step.0).collect();
+    let attempts: Vec<i32> = run.iter().map(|leased| leased.attempt).collect();
+    let taken = sqlx::query_scalar!(
         "insert into busy (resource, step, attempt, lease_until)
-         values ($1, $2, $3, now() + make_interval(secs => $4))
+         select resource, step, attempt, now() + make_interval(secs => $4)
+           from unnest($1::text[], $2::uuid[], $3::int[]) as given (resource, step, attempt) order by resource
          on conflict (resource) do update
             set step = excluded.step, attempt = excluded.attempt, lease_until = excluded.lease_until
-          where busy.lease_until < now() or busy.step = excluded.step",
-        resource.lock_name(),
-        step.0,
-        attempt,
+          where busy.lease_until < now() or busy.step = excluded.step
+         returning step",
+        &objects,
+        &steps,
+        &attempts,
         f64::from(lease_seconds),
     )
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(taken.rows_affected() == 1)
+    let passed: Vec<Uuid> = steps.into_iter().filter(|step| !taken.contains(step)).collect();
+    if !passed.is_empty() {
+        sqlx::query!("update step set due_at = now() + interval '300 milliseconds' where id = any($1)", &passed)
+            .execute(conn)
+            .await?;
+    }
+    Ok(taken)
 }
 
-async fn maybe_done(conn: &mut PgConnection, step: StepId) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists (select from attempt where step = $1 and (outcome is null or outcome in ('unknown', 'retry')))
-            as "maybe!""#,
-        step.0
-    )
-    .fetch_one(conn)
-    .await
-}
-
-async fn last(conn: &mut PgConnection, request: RequestId, system: &str) -> Result<Last, sqlx::Error> {
-    let found = sqlx::query!(
-        r#"select server as "server!: sqlx::types::Json<Server>", kind, resolved, state,
-                  difference as "difference: sqlx::types::Json<Difference>"
-             from step
-            where request = $1 and system = $2 and server is not null
-            order by settled_at desc nulls last limit 1"#,
-        request.0,
-        system
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let beside = beside(conn, request, system).await?;
-    let Some(row) = found else { return Ok(Last { beside, ..Last::default() }) };
-    let wrote = row.resolved.filter(|_| row.state == "applied").map(|id| {
-        let readable = row.difference.0.changes.into_iter().filter(|change| change.to != Value::SEALED);
-        let state = State(readable.map(|change| (change.attribute, change.to)).collect());
-        let resource = Resource {
-            system: SystemKey(system.to_owned()),
-            kind: Kind::parse(&row.kind),
-            address: Address::Native(id),
-        };
-        (resource, state)
-    });
-    Ok(Last { server: Some(row.server.0), wrote, beside })
-}
-
-/// Where the request's last step in any other system was written.
-async fn beside(conn: &mut PgConnection, request: RequestId, system: &str) -> Result<Option<Server>, sqlx::Error> {
-    let server = sqlx::query_scalar!(
-        r#"select server as "server!: sqlx::types::Json<Server>" from step
-            where request = $1 and system <> $2 and server is not null and state = 'applied'
-            order by settled_at desc nulls last limit 1"#,
-        request.0,
-        system
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(server.map(|server| server.0))
-}
-
-/// The attempt before us never came back: its outcome is unknown, and said so.
-async fn lapsed(
+/// Intent, and for attempts before ours that never came back: their outcome is unknown, and said so.
+async fn intend(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    leased: &Leased,
-    attempt: i32,
+    terms: Terms<'_>,
+    run: &[Leased],
+    lapsed: &BTreeSet<StepId>,
 ) -> Result<(), EvidenceError> {
-    append(conn, now, &Record { attempt: Some(attempt), ..record(leased, action::STEP_UNKNOWN) }).await?;
+    if run.is_empty() {
+        return Ok(());
+    }
+    let mut records = Vec::with_capacity(run.len());
+    for leased in run {
+        if lapsed.contains(&leased.step) {
+            records.push(Record { attempt: Some(leased.attempt - 1), ..record(leased, action::STEP_UNKNOWN) });
+        }
+        records.push(record(leased, action::STEP_INTENDED));
+    }
+    append_all(conn, now, &records).await?;
     sqlx::query!(
-        "update attempt set outcome = 'unknown', ended_at = now(), error_told = 'The worker stopped before it could say.'
-          where step = $1 and number = $2 and outcome is null",
-        leased.step.0,
-        attempt
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn intend(conn: &mut PgConnection, now: DateTime<Utc>, leased: &Leased) -> Result<(), EvidenceError> {
-    append(conn, now, &record(leased, action::STEP_INTENDED)).await?;
-    sqlx::query!(
-        "update step set state = 'running', attempt = $2, worker = $3, due_at = null,
-                lease_until = now() + make_interval(secs => $4)
-          where id = $1",
-        leased.step.0,
-        leased.attempt,
-        leased.worker,
-        f64::from(leased.lease_seconds),
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "insert into attempt (step, number, worker) values ($1, $2, $3)",
-        leased.step.0,
-        leased.attempt,
-        leased.worker
+        "with given as (select step, attempt from unnest($1::uuid[], $2::int[]) as given (step, attempt)),
+              ended as (
+                  update attempt a
+                     set outcome = 'unknown', ended_at = now(), error_told = 'The worker stopped before it could say.'
+                    from given g where a.step = g.step and a.number = g.attempt - 1 and a.outcome is null),
+              begun as (
+                  update step s
+                     set state = 'running', attempt = g.attempt, worker = $3, due_at = null,
+                         lease_until = now() + make_interval(secs => $4)
+                    from given g where s.id = g.step)
+         insert into attempt (step, number, worker) select step, attempt, $3 from given",
+        &run.iter().map(|leased| leased.step.0).collect::<Vec<_>>(),
+        &run.iter().map(|leased| leased.attempt).collect::<Vec<_>>(),
+        terms.worker,
+        f64::from(terms.lease_seconds),
     )
     .execute(conn)
     .await?;

@@ -3,7 +3,8 @@
 //! The `step` table is the queue. A worker *leases* a due step ([`lease`]: attempt number + 1, the object taken in `busy`,
 //! intent recorded, committed), *performs* it with no transaction open ([`perform`]: observe, ensure, observe), and
 //! *settles* it ([`settle`]: one transaction, only where the attempt is still the step's) into an outcome with both
-//! sights, a record, grants, and the next steps unlocked.
+//! sights, a record, grants, and the next steps unlocked. Steps of one request that are due together in one system are
+//! leased and settled together, a *run*; each keeps its own attempt, intent, sights and outcome.
 //!
 //! A crash anywhere between lease and settle leaves a running step whose lease runs out: the next lease records
 //! "outcome unknown" and begins by observing. Recovery is the normal path. The attempt's number is the fence: a worker
@@ -15,6 +16,7 @@
 
 mod books;
 pub mod boundary;
+mod due;
 mod erase;
 pub mod lease;
 pub mod perform;

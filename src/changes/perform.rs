@@ -46,7 +46,12 @@ pub enum Outcome {
 /// Performs the step; gives up before its lease ends, by this machine's monotonic clock.
 pub async fn perform(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased: &Leased) -> Outcome {
     pass(Boundary::Leased, &leased.name);
-    let patience = Duration::from_secs(u64::try_from(leased.lease_seconds).unwrap_or(0)).mul_f32(0.8);
+    let lease = Duration::from_secs(u64::try_from(leased.lease_seconds).unwrap_or(0));
+    let patience = lease.mul_f32(0.8).saturating_sub(leased.at.elapsed());
+    if patience.is_zero() {
+        // Nothing was touched: the steps before it in its run took too long, or this process stood still.
+        return Outcome::Retry { after: Some(Duration::ZERO), why: "Its turn did not come in time.".to_owned() };
+    }
     match tokio::time::timeout(patience, attempt(pool, connector, vault, leased)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(fault)) => from_fault(fault),
@@ -173,7 +178,10 @@ async fn secrets(
         return Ok(Secrets { password: Some(connector.new_password(server).await?) });
     }
     let database = |error: secret::SecretError| Fault::Retry { after: None, why: error.to_string() };
-    if let Some(password) = secret::kept(pool, vault, leased.step).await.map_err(database)? {
+    // The first attempt finds none.
+    if leased.attempt > 1
+        && let Some(password) = secret::kept(pool, vault, leased.step).await.map_err(database)?
+    {
         return Ok(Secrets { password: Some(password) });
     }
     let password = connector.new_password(server).await?;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::books;
 use super::lease::{Leased, record};
 use super::perform::Outcome;
-use crate::evidence::{EvidenceError, Facts, Record, Target, action, append};
+use crate::evidence::{EvidenceError, Facts, Record, Target, action, append, append_all};
 use crate::target::{Address, Native, Seen, Server, State};
 
 /// What became of the step.
@@ -71,30 +71,35 @@ impl Default for Row<'_> {
     }
 }
 
-/// Writes the outcome in the caller's transaction. On [`Settled::Superseded`] the caller rolls back and calls
-/// [`superseded`] in a transaction of its own.
+/// Writes the outcomes of a run in the caller's transaction. Where one is [`Settled::Superseded`] the caller rolls back, calls
+/// [`superseded`] for it in a transaction of its own, and settles the others.
 ///
 /// # Errors
 /// Where the database refuses; the lease then runs out and the next attempt looks.
 pub async fn settle(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    leased: &Leased,
-    outcome: &Outcome,
-) -> Result<Settled, EvidenceError> {
-    // The record first: it takes the subject's lock, in the same order as everything else about this request.
-    append(conn, now, &outcome_record(leased, outcome)).await?;
-    let (row, settled) = row(leased, outcome);
-    if !write(conn, leased, &row).await? {
-        return Ok(Settled::Superseded);
+    run: &[(&Leased, &Outcome)],
+) -> Result<Vec<Settled>, EvidenceError> {
+    // The records first: they take the subject's lock, in the same order as everything else about this request.
+    let records: Vec<Record> = run.iter().map(|(leased, outcome)| outcome_record(leased, outcome)).collect();
+    append_all(conn, now, &records).await?;
+    let (rows, mut settled): (Vec<Row>, Vec<Settled>) =
+        run.iter().map(|(leased, outcome)| row(leased, outcome)).unzip();
+    let written = write(conn, run, &rows).await?;
+    for ((leased, _), settled) in run.iter().zip(&mut settled) {
+        if !written.contains(&leased.step.0) {
+            *settled = Settled::Superseded;
+        }
     }
-    sqlx::query!("delete from busy where step = $1 and attempt = $2", leased.step.0, leased.attempt)
-        .execute(&mut *conn)
-        .await?;
-    if settled == Settled::Done {
-        books::keep(conn, now, leased, row.resolved).await?;
-        sqlx::query!("update secret set usable_at = now() where step = $1", leased.step.0).execute(&mut *conn).await?;
-        super::unlock(conn, leased.request).await?;
+    if settled.contains(&Settled::Superseded) {
+        return Ok(settled);
+    }
+    let done = run.iter().zip(&rows).zip(&settled).filter(|(_, settled)| **settled == Settled::Done);
+    let done: Vec<(&Leased, Option<Uuid>)> = done.map(|(((leased, _), row), _)| (*leased, row.resolved)).collect();
+    if let Some((first, _)) = done.first() {
+        books::keep(conn, now, &done).await?;
+        super::unlock(conn, first.request).await?;
     }
     Ok(settled)
 }
@@ -160,50 +165,57 @@ fn failed<'a>(leased: &Leased, told: &str, given: &str) -> Row<'a> {
     Row { failures: leased.failures + 1, told: Some(told.to_owned()), given: Some(given.to_owned()), ..Row::default() }
 }
 
-/// Step and attempt, only while the attempt is still the step's. False: another worker took over.
-async fn write(conn: &mut PgConnection, leased: &Leased, row: &Row<'_>) -> Result<bool, sqlx::Error> {
-    let finished = row.due.is_none();
-    let updated = sqlx::query!(
-        "update step set state = $3, due_at = now() + make_interval(secs => $4), failures = $5, told = $6, before = $7,
-                after_state = $8, native = $9, server = coalesce($10, server), resolved = coalesce($11, resolved),
-                lease_until = null, settled_at = case when $12 then now() end
-          where id = $1 and state = 'running' and attempt = $2",
-        leased.step.0,
-        leased.attempt,
-        row.state,
-        row.due.map(|delay| delay.as_secs_f64()),
-        row.failures,
-        row.told,
-        row.before.map(sqlx::types::Json) as _,
-        row.after.map(sqlx::types::Json) as _,
-        row.native.map(sqlx::types::Json) as _,
-        row.server.map(sqlx::types::Json) as _,
-        row.resolved,
-        finished,
+/// Steps and attempts, each only while the attempt is still the step's; which of them were. At the others another worker is.
+async fn write(
+    conn: &mut PgConnection,
+    run: &[(&Leased, &Outcome)],
+    rows: &[Row<'_>],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let states = |state: fn(&Row) -> Option<Json>| rows.iter().map(state).collect::<Vec<Option<Json>>>();
+    sqlx::query_scalar!(
+        r#"with given as (
+               select * from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::int[], $6::text[], $7::jsonb[], $8::jsonb[],
+                                    $9::jsonb[], $10::jsonb[], $11::uuid[], $12::text[], $13::text[], $14::bool[])
+                        as given (step, attempt, state, due, failures, told, before, after_state, native, server, resolved,
+                                  outcome, error_given, sent)),
+           written as (
+               update step s
+                  set state = g.state, due_at = now() + make_interval(secs => g.due), failures = g.failures, told = g.told,
+                      before = g.before, after_state = g.after_state, native = g.native,
+                      server = coalesce(g.server, s.server), resolved = coalesce(g.resolved, s.resolved), lease_until = null,
+                      settled_at = case when g.due is null then now() end
+                 from given g where s.id = g.step and s.state = 'running' and s.attempt = g.attempt
+               returning s.id, s.attempt),
+           tried as (
+               update attempt a
+                  set outcome = g.outcome, ended_at = now(), server = g.server->>'name', before = g.before,
+                      after_state = g.after_state, native = g.native, error_given = g.error_given, error_told = g.told,
+                      sent = g.sent
+                 from given g join written w on w.id = g.step where a.step = g.step and a.number = g.attempt),
+           freed as (
+               delete from busy b using written w where b.step = w.id and b.attempt = w.attempt),
+           usable as (
+               update secret x set usable_at = now()
+                 from given g join written w on w.id = g.step
+                where x.step = g.step and g.state in ('applied', 'unchanged'))
+           select id as "id!" from written"#,
+        &run.iter().map(|(leased, _)| leased.step.0).collect::<Vec<_>>(),
+        &run.iter().map(|(leased, _)| leased.attempt).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.state).collect::<Vec<_>>() as &[&str],
+        &rows.iter().map(|row| row.due.map(|due| due.as_secs_f64())).collect::<Vec<_>>() as &[Option<f64>],
+        &rows.iter().map(|row| row.failures).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.told.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &states(|row| row.before.map(|state| json!(state))) as &[Option<Json>],
+        &states(|row| row.after.map(|state| json!(state))) as &[Option<Json>],
+        &states(|row| row.native.map(|native| json!(native))) as &[Option<Json>],
+        &states(|row| row.server.map(|server| json!(server))) as &[Option<Json>],
+        &rows.iter().map(|row| row.resolved).collect::<Vec<_>>() as &[Option<Uuid>],
+        &rows.iter().map(|row| row.outcome).collect::<Vec<_>>() as &[&str],
+        &rows.iter().map(|row| row.given.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &rows.iter().map(|row| row.sent).collect::<Vec<_>>(),
     )
-    .execute(&mut *conn)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Ok(false);
-    }
-    sqlx::query!(
-        "update attempt set outcome = $3, ended_at = now(), server = $4, before = $5, after_state = $6, native = $7,
-                error_given = $8, error_told = $9, sent = $10
-          where step = $1 and number = $2",
-        leased.step.0,
-        leased.attempt,
-        row.outcome,
-        row.server.map(|server| server.name.as_str()),
-        row.before.map(sqlx::types::Json) as _,
-        row.after.map(sqlx::types::Json) as _,
-        row.native.map(sqlx::types::Json) as _,
-        row.given,
-        row.told,
-        row.sent,
-    )
-    .execute(conn)
-    .await?;
-    Ok(true)
+    .fetch_all(conn)
+    .await
 }
 
 fn outcome_record(leased: &Leased, outcome: &Outcome) -> Record {

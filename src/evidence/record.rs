@@ -116,10 +116,11 @@ impl Record {
     }
 }
 
-struct Disclosure {
-    path: String,
-    value: String,
-    key: [u8; 32],
+/// What opens one commitment.
+pub(super) struct Disclosure {
+    pub path: String,
+    pub value: String,
+    pub key: [u8; 32],
 }
 
 /// Why a record could not be written; the transaction that it belongs to must not commit.
@@ -215,7 +216,7 @@ pub async fn hold(conn: &mut PgConnection, subject: &str) -> Result<(), sqlx::Er
 }
 
 /// The record's canonical bytes, and what its commitments hide.
-fn canonical(
+pub(super) fn canonical(
     record: &Record,
     id: Uuid,
     seq: i64,

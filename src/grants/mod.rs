@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::evidence::{By, EvidenceError, Facts, Record, Target, action, append};
+use crate::evidence::{By, EvidenceError, Facts, Record, Target, action, append, append_all};
 use crate::ids::{EntitlementId, PersonId};
 
 /// Why somebody holds something.
@@ -140,6 +140,47 @@ pub async fn start(
     }
     append(conn, now, &record(action::GRANT_STARTED, by, grant, id)).await?;
     Ok(Some(id))
+}
+
+/// Begins several grants, as [`start`] begins each.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn start_all(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    grants: &[NewGrant],
+) -> Result<(), EvidenceError> {
+    if grants.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = grants.iter().map(|_| Uuid::now_v7()).collect();
+    let of = |value: fn(&NewGrant) -> Uuid| grants.iter().map(value).collect::<Vec<_>>();
+    let texts = |value: fn(&NewGrant) -> &str| grants.iter().map(value).collect::<Vec<_>>();
+    let begun = sqlx::query_scalar!(
+        "insert into access_grant (id, person, entitlement, account, reason, reason_text, item, starts_at, until_on, until_at)
+         select id, person, entitlement, account, reason, reason_text, item, $8, until_on, until_at
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $9::date[],
+                       $10::timestamptz[])
+                as given (id, person, entitlement, account, reason, reason_text, item, until_on, until_at)
+         on conflict do nothing returning id",
+        &ids,
+        &of(|grant| grant.person.0),
+        &of(|grant| grant.entitlement.0),
+        &of(|grant| grant.account),
+        &texts(|grant| grant.reason.as_str()) as &[&str],
+        &texts(|grant| &grant.reason_text) as &[&str],
+        &grants.iter().map(|grant| grant.item).collect::<Vec<_>>() as &[Option<Uuid>],
+        now,
+        &grants.iter().map(|grant| grant.until.map(|(day, _)| day)).collect::<Vec<_>>() as &[Option<NaiveDate>],
+        &grants.iter().map(|grant| grant.until.map(|(_, at)| at)).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let new = ids.iter().zip(grants).filter(|(id, _)| begun.contains(id));
+    let records: Vec<Record> = new.map(|(id, grant)| record(action::GRANT_STARTED, by, grant, *id)).collect();
+    append_all(conn, now, &records).await
 }
 
 /// The accounts and mailboxes that hold an entitlement.

@@ -1,5 +1,7 @@
 //! Taking in what a connector saw: accounts, groups, memberships.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -7,21 +9,36 @@ use uuid::Uuid;
 use super::mail;
 use crate::target::{Batch, ChangedObject, Kind, Native, State, SystemKey, Value};
 
+/// Objects written in one statement.
+const AT_ONCE: usize = 500;
+
+/// An object as it was seen.
+type Sighting<'a> = (Uuid, &'a State, &'a Native);
+
 /// One piece of a feed. Groups come before memberships, and what is gone last.
 pub async fn apply(conn: &mut PgConnection, system: &SystemKey, batch: &Batch) -> Result<(), sqlx::Error> {
-    for changed in &batch.changed {
-        let Some(object) = &changed.seen else { continue };
-        saw(conn, system, object.kind, changed.id, &object.state, &object.native).await?;
-        let (added, removed) = (&object.members_added, &object.members_removed);
-        match object.kind {
-            Kind::Group => members(conn, system, changed.id, object).await?,
-            Kind::List => {
-                mail::members(conn, system, changed.id, (added, removed, object.members_whole)).await?;
-            }
-            _ => {}
+    let seen = || batch.changed.iter().filter_map(|changed| Some((changed.id, changed.seen.as_ref()?)));
+    // Of an object that a piece speaks of twice, the last is what it is.
+    let of = |kind: Kind| -> Vec<Sighting<'_>> {
+        let objects = seen().filter(|(_, object)| object.kind == kind);
+        let last: BTreeMap<Uuid, _> = objects.map(|(id, object)| (id, (&object.state, &object.native))).collect();
+        last.into_iter().map(|(id, (state, native))| (id, state, native)).collect()
+    };
+    for some in of(Kind::User).chunks(AT_ONCE) {
+        accounts(conn, system, some).await?;
+    }
+    for some in of(Kind::Group).chunks(AT_ONCE) {
+        groups(conn, system, some).await?;
+    }
+    members(conn, system, seen().filter(|(_, object)| object.kind == Kind::Group)).await?;
+    for (id, object) in seen().filter(|(_, object)| !matches!(object.kind, Kind::User | Kind::Group)) {
+        saw(conn, system, object.kind, id, &object.state, &object.native).await?;
+        if object.kind == Kind::List {
+            let list = (object.members_added.as_slice(), object.members_removed.as_slice(), object.members_whole);
+            mail::members(conn, system, id, list).await?;
         }
         if let Some(rights) = &object.rights {
-            mail::rights(conn, system, changed.id, rights).await?;
+            mail::rights(conn, system, id, rights).await?;
         }
     }
     let gone_ids: Vec<Uuid> =
@@ -30,7 +47,7 @@ pub async fn apply(conn: &mut PgConnection, system: &SystemKey, batch: &Batch) -
 }
 
 /// Keeps an account or a group as a connector just saw it: from the feed, or from a step's own look afterwards.
-/// Memberships have [`saw_membership`].
+/// Memberships have [`saw_memberships`].
 ///
 /// A step's look may be settled after the feed has told something newer of the same object: on one server the object's own
 /// change number decides, and the older sighting is dropped.
@@ -46,8 +63,8 @@ pub async fn saw(
     native: &Native,
 ) -> Result<(), sqlx::Error> {
     match kind {
-        Kind::User => account(conn, system, id, state, native).await,
-        Kind::Group => group(conn, system, id, state, native).await,
+        Kind::User => accounts(conn, system, &[(id, state, native)]).await,
+        Kind::Group => groups(conn, system, &[(id, state, native)]).await,
         Kind::Mailbox => mail::mailbox(conn, system, id, (state, native)).await,
         Kind::List => mail::list(conn, system, id, (state, native)).await,
         _ => Ok(()),
@@ -71,18 +88,18 @@ fn name<'a>(state: &'a State, attributes: [&str; 3]) -> &'a str {
     attributes.into_iter().find_map(|attribute| text(state, attribute)).unwrap_or_default()
 }
 
-async fn account(
-    conn: &mut PgConnection,
-    system: &SystemKey,
-    id: Uuid,
-    state: &State,
-    native: &Native,
-) -> Result<(), sqlx::Error> {
+async fn accounts(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<'_>]) -> Result<(), sqlx::Error> {
+    let truths = |attribute: &str| seen.iter().map(|(_, state, _)| truth(state, attribute)).collect::<Vec<_>>();
+    let texts = |attribute: &str| seen.iter().map(|(_, state, _)| text(state, attribute)).collect::<Vec<_>>();
+    let moments = |attribute: &str| seen.iter().map(|(_, state, _)| moment(state, attribute)).collect::<Vec<_>>();
     sqlx::query!(
         "insert into account (system, native_id, user_name, upn, display_name, mail, employee_number, dn, enabled, locked,
                               protected, must_change_password, password_set_at, expires_at, last_sign_in_at,
                               attributes, native)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+         select $1, given.*
+           from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::bool[],
+                       $11::bool[], $12::bool[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::jsonb[],
+                       $17::jsonb[]) as given
          on conflict (system, native_id) do update
             set user_name = excluded.user_name, upn = excluded.upn, display_name = excluded.display_name,
                 mail = excluded.mail, employee_number = excluded.employee_number, dn = excluded.dn,
@@ -93,128 +110,170 @@ async fn account(
           where account.native->>'server' is distinct from excluded.native->>'server' or account.gone_at is not null
              or coalesce((account.native->>'usn')::bigint <= (excluded.native->>'usn')::bigint, true)",
         system.0,
-        id,
-        name(state, ["sAMAccountName", "userPrincipalName", "cn"]),
-        text(state, "userPrincipalName"),
-        name(state, ["displayName", "cn", "sAMAccountName"]),
-        text(state, "mail"),
-        text(state, "employeeID"),
-        name(state, ["dn", "cn", "sAMAccountName"]),
-        truth(state, "enabled"),
-        truth(state, "locked"),
-        truth(state, "protected"),
-        truth(state, "mustChangePassword"),
-        moment(state, "passwordLastSet"),
-        moment(state, "accountExpires"),
-        moment(state, "lastLogonTimestamp"),
-        json(state)?,
-        json(native)?,
+        &ids(seen),
+        &names(seen, ["sAMAccountName", "userPrincipalName", "cn"]) as &[&str],
+        &texts("userPrincipalName") as &[Option<&str>],
+        &names(seen, ["displayName", "cn", "sAMAccountName"]) as &[&str],
+        &texts("mail") as &[Option<&str>],
+        &texts("employeeID") as &[Option<&str>],
+        &names(seen, ["dn", "cn", "sAMAccountName"]) as &[&str],
+        &truths("enabled"),
+        &truths("locked"),
+        &truths("protected"),
+        &truths("mustChangePassword"),
+        &moments("passwordLastSet") as &[Option<DateTime<Utc>>],
+        &moments("accountExpires") as &[Option<DateTime<Utc>>],
+        &moments("lastLogonTimestamp") as &[Option<DateTime<Utc>>],
+        &states(seen)?,
+        &natives(seen)?,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-async fn group(
-    conn: &mut PgConnection,
-    system: &SystemKey,
-    id: Uuid,
-    state: &State,
-    native: &Native,
-) -> Result<(), sqlx::Error> {
+async fn groups(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<'_>]) -> Result<(), sqlx::Error> {
+    let described: Vec<&str> =
+        seen.iter().map(|(_, state, _)| text(state, "description").unwrap_or_default()).collect();
     sqlx::query!(
         "insert into directory_group (system, native_id, name, description, dn, attributes, native)
-         values ($1, $2, $3, $4, $5, $6, $7)
+         select $1, given.*
+           from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[]) as given
          on conflict (system, native_id) do update
             set name = excluded.name, description = excluded.description, dn = excluded.dn,
                 attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null
           where directory_group.native->>'server' is distinct from excluded.native->>'server' or directory_group.gone_at is not null
              or coalesce((directory_group.native->>'usn')::bigint <= (excluded.native->>'usn')::bigint, true)",
         system.0,
-        id,
-        name(state, ["name", "sAMAccountName", "dn"]),
-        text(state, "description").unwrap_or_default(),
-        name(state, ["dn", "name", "sAMAccountName"]),
-        json(state)?,
-        json(native)?,
+        &ids(seen),
+        &names(seen, ["name", "sAMAccountName", "dn"]) as &[&str],
+        &described as &[&str],
+        &names(seen, ["dn", "name", "sAMAccountName"]) as &[&str],
+        &states(seen)?,
+        &natives(seen)?,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+fn ids(seen: &[Sighting<'_>]) -> Vec<Uuid> {
+    seen.iter().map(|(id, ..)| *id).collect()
+}
+
+fn names<'a>(seen: &[Sighting<'a>], attributes: [&str; 3]) -> Vec<&'a str> {
+    seen.iter().map(|(_, state, _)| name(state, attributes)).collect()
+}
+
+fn states(seen: &[Sighting<'_>]) -> Result<Vec<serde_json::Value>, sqlx::Error> {
+    seen.iter().map(|(_, state, _)| json(state)).collect()
+}
+
+fn natives(seen: &[Sighting<'_>]) -> Result<Vec<serde_json::Value>, sqlx::Error> {
+    seen.iter().map(|(_, _, native)| json(native)).collect()
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, sqlx::Error> {
     serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
+/// The memberships that a piece of the feed tells: whole lists in the place of what was there, or single members.
 async fn members(
     conn: &mut PgConnection,
     system: &SystemKey,
-    group: Uuid,
-    object: &ChangedObject,
+    groups: impl Iterator<Item = (Uuid, &ChangedObject)>,
 ) -> Result<(), sqlx::Error> {
-    if object.members_whole {
+    let (mut whole, mut added, mut removed) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, object) in groups {
+        if object.members_whole {
+            whole.push(id);
+        }
+        added.extend(object.members_added.iter().map(|member| (id, *member)));
+        removed.extend(object.members_removed.iter().map(|member| (id, *member)));
+    }
+    let (added_to, joined): (Vec<Uuid>, Vec<Uuid>) = added.into_iter().unzip();
+    let (removed_from, left): (Vec<Uuid>, Vec<Uuid>) = removed.into_iter().unzip();
+    if !whole.is_empty() {
         sqlx::query!(
-            "delete from membership where system = $1 and group_id = $2 and member_id <> all($3)",
+            "delete from membership m
+              where m.system = $1 and m.group_id = any($2)
+                and not exists (select from unnest($3::uuid[], $4::uuid[]) as given (group_id, member_id)
+                                 where given.group_id = m.group_id and given.member_id = m.member_id)",
             system.0,
-            group,
-            &object.members_added
-        )
-        .execute(&mut *conn)
-        .await?;
-    } else if !object.members_removed.is_empty() {
-        sqlx::query!(
-            "delete from membership where system = $1 and group_id = $2 and member_id = any($3)",
-            system.0,
-            group,
-            &object.members_removed
+            &whole,
+            &added_to,
+            &joined
         )
         .execute(&mut *conn)
         .await?;
     }
+    ended(conn, system, (&removed_from, &left)).await?;
+    if !joined.is_empty() {
+        sqlx::query!(
+            "insert into membership (system, group_id, member_id)
+             select $1, group_id, member_id from unnest($2::uuid[], $3::uuid[]) as given (group_id, member_id)
+             on conflict do nothing",
+            system.0,
+            &added_to,
+            &joined
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Takes single memberships out: groups and members, pair by pair.
+async fn ended(
+    conn: &mut PgConnection,
+    system: &SystemKey,
+    (groups, members): (&[Uuid], &[Uuid]),
+) -> Result<(), sqlx::Error> {
+    if groups.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
-        "insert into membership (system, group_id, member_id) select $1, $2, unnest($3::uuid[]) on conflict do nothing",
+        "delete from membership m using unnest($2::uuid[], $3::uuid[]) as given (group_id, member)
+          where m.system = $1 and m.group_id = given.group_id and m.member_id = given.member",
         system.0,
-        group,
-        &object.members_added
+        groups,
+        members
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Keeps a membership as a connector just saw it. Nothing happens for a group that the mirror does not know yet.
+/// Keeps memberships as a connector just saw them: group, member, whether it is there. Nothing happens for a group that the
+/// mirror does not know yet.
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn saw_membership(
+pub async fn saw_memberships(
     conn: &mut PgConnection,
     system: &SystemKey,
-    (group, member): (Uuid, Uuid),
-    there: bool,
+    seen: &[(Uuid, Uuid, bool)],
 ) -> Result<(), sqlx::Error> {
-    if there {
+    let of = |there: bool| -> (Vec<Uuid>, Vec<Uuid>) {
+        seen.iter().filter(|seen| seen.2 == there).map(|(group, member, _)| (*group, *member)).unzip()
+    };
+    let (groups, members) = of(true);
+    if !groups.is_empty() {
         sqlx::query!(
             "insert into membership (system, group_id, member_id)
-             select g.system, g.native_id, $3 from directory_group g where g.system = $1 and g.native_id = $2
+             select g.system, g.native_id, given.member
+               from unnest($2::uuid[], $3::uuid[]) as given (group_id, member)
+               join directory_group g on g.system = $1 and g.native_id = given.group_id
              on conflict do nothing",
             system.0,
-            group,
-            member
+            &groups,
+            &members
         )
-        .execute(conn)
-        .await?;
-    } else {
-        sqlx::query!(
-            "delete from membership where system = $1 and group_id = $2 and member_id = $3",
-            system.0,
-            group,
-            member
-        )
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
     }
-    Ok(())
+    let (groups, members) = of(false);
+    ended(conn, system, (&groups, &members)).await
 }
 
 /// Keeps that a step of ours took an object away.

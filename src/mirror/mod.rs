@@ -27,7 +27,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-pub use self::apply::{saw, saw_membership, went};
+pub use self::apply::{saw, saw_memberships, went};
 use crate::evidence::EvidenceError;
 use crate::ids::PersonId;
 use crate::target::{Batch, Connector, Fault, SystemKey};

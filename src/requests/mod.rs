@@ -289,18 +289,17 @@ async fn settle_approved(
     Ok(())
 }
 
-/// A step of this item is in a worker's hands: item and request are being applied.
+/// Steps of these items are in a worker's hands: items and request are being applied.
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn begun(conn: &mut PgConnection, request: RequestId, item: ItemId) -> Result<(), sqlx::Error> {
-    sqlx::query!("update item set state = 'applying' where id = $1 and state = 'approved'", item.0)
-        .execute(&mut *conn)
-        .await?;
+pub async fn begun(conn: &mut PgConnection, request: RequestId, items: &[ItemId]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update request set version = version + 1, state = case when state = 'deciding' then 'applying' else state end
+        "with begun as (update item set state = 'applying' where id = any($2) and state = 'approved')
+         update request set version = version + 1, state = case when state = 'deciding' then 'applying' else state end
           where id = $1",
-        request.0
+        request.0,
+        &items.iter().map(|item| item.0).collect::<Vec<_>>()
     )
     .execute(conn)
     .await?;

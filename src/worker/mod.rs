@@ -6,6 +6,7 @@
 
 mod log;
 mod routines;
+mod sightings;
 mod steps;
 
 use std::collections::BTreeMap;

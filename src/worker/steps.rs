@@ -1,25 +1,22 @@
-//! The loop that does steps: lease, perform, settle.
+//! The loop that does steps: lease a run, perform it, settle it, and take what has become due by that.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Acquire, PgConnection};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Worker, sightings};
 use crate::changes::boundary::{Boundary, pass};
-use crate::changes::lease::{Lease, Leased, lease};
+use crate::changes::lease::{Lease, Leased, Terms, lease, more};
 use crate::changes::perform::{Outcome, perform};
 use crate::changes::settle::{Settled, settle, superseded};
 use crate::evidence::By;
-use crate::mirror;
-use crate::mirror::adoption::Rule;
-use crate::mirror::linking::{self, Link};
+use crate::ids::ItemId;
 use crate::requests;
 use crate::requests::RequestError;
-use crate::target::{Address, Kind, Native, Seen, State};
 
 /// How long an idle worker waits before it asks again.
 const IDLE: Duration = Duration::from_millis(100);
@@ -35,10 +32,10 @@ pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let pause = match take(worker).await {
-            Ok(Lease::Taken(leased)) => {
-                let worker = worker.clone();
+            Ok(Lease::Taken(run)) => {
+                let (worker, stop) = (worker.clone(), stop.clone());
                 tokio::spawn(async move {
-                    one(&worker, &leased).await;
+                    go_through(&worker, run, &stop).await;
                     drop(place);
                 });
                 Duration::ZERO
@@ -71,137 +68,163 @@ pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
 
 async fn take(worker: &Worker) -> Result<Lease, RequestError> {
     let mut tx = worker.pool.begin().await?;
-    let lease = lease(&mut tx, worker.clock.now(), &worker.name, worker.lease_seconds).await?;
-    if let Lease::Taken(leased) = &lease {
-        requests::begun(&mut tx, leased.request, leased.item).await?;
+    let lease = lease(&mut tx, worker.clock.now(), worker.terms()).await?;
+    if let Lease::Taken(run) = &lease {
+        begun(&mut tx, run).await?;
     }
     tx.commit().await?;
     Ok(lease)
 }
 
-async fn one(worker: &Worker, leased: &Leased) {
-    let started = std::time::Instant::now();
-    let outcome = match worker.connectors.get(&leased.resource.system.0) {
+async fn begun(conn: &mut PgConnection, run: &[Leased]) -> Result<(), sqlx::Error> {
+    let Some(first) = run.first() else { return Ok(()) };
+    let mut items: Vec<ItemId> = run.iter().map(|leased| leased.item).collect();
+    items.dedup();
+    requests::begun(conn, first.request, &items).await
+}
+
+/// Does a run, and the next one of the same request, and so on.
+async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationToken) {
+    while !run.is_empty() {
+        let mut ended = Vec::with_capacity(run.len());
+        for leased in run {
+            let started = Instant::now();
+            let outcome = attempt(worker, &leased).await;
+            ended.push(Ended { leased, outcome, took: started.elapsed() });
+        }
+        run = settled(worker, &ended, stop).await;
+    }
+}
+
+/// A step of a run, attempted.
+struct Ended {
+    leased: Leased,
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl Ended {
+    fn label(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Applied { .. } => "applied",
+            Outcome::Unchanged { .. } => "unchanged",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Unknown { .. } => "unknown",
+            Outcome::Drifted { .. } => "drifted",
+        }
+    }
+}
+
+async fn attempt(worker: &Worker, leased: &Leased) -> Outcome {
+    match worker.connectors.get(&leased.resource.system.0) {
         Some(connector) => perform(&worker.pool, connector.as_ref(), &worker.vault, leased).await,
         None => Outcome::Refused {
             why: format!("{} is not set up on this worker.", leased.resource.system),
             given: "no [[target]] of that key".to_owned(),
         },
-    };
-    let label = match &outcome {
-        Outcome::Applied { .. } => "applied",
-        Outcome::Unchanged { .. } => "unchanged",
-        Outcome::Retry { .. } => "retry",
-        Outcome::Refused { .. } => "refused",
-        Outcome::Unknown { .. } => "unknown",
-        Outcome::Drifted { .. } => "drifted",
-    };
-    metrics::counter!("tenure_attempts_total", "outcome" => label).increment(1);
-    metrics::histogram!("tenure_attempt_seconds").record(started.elapsed().as_secs_f64());
+    }
+}
+
+/// Writes the outcomes; the next run of the same request.
+async fn settled(worker: &Worker, run: &[Ended], stop: &CancellationToken) -> Vec<Leased> {
+    for ended in run {
+        metrics::counter!("tenure_attempts_total", "outcome" => ended.label()).increment(1);
+        metrics::histogram!("tenure_attempt_seconds").record(ended.took.as_secs_f64());
+    }
     for round in 1..=SETTLE_TRIES {
-        match write(worker, leased, &outcome).await {
-            Ok(settled) => {
-                tracing::info!(request = leased.number, step = %leased.step, name = %leased.name, attempt = leased.attempt,
-                    outcome = label, ?settled, ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), "step attempted");
-                return;
+        match write(worker, run, stop).await {
+            Ok((settled, next)) => {
+                for (ended, settled) in run.iter().zip(settled) {
+                    let leased = &ended.leased;
+                    tracing::info!(request = leased.number, step = %leased.step, name = %leased.name, attempt = leased.attempt,
+                        outcome = ended.label(), ?settled, ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX), "step attempted");
+                }
+                return next;
             }
             Err(error) if round == SETTLE_TRIES => {
-                tracing::error!(request = leased.number, step = %leased.step, attempt = leased.attempt, %error,
-                    "an outcome could not be written; the lease runs out and the next attempt looks");
+                for Ended { leased, .. } in run {
+                    tracing::error!(request = leased.number, step = %leased.step, attempt = leased.attempt, %error,
+                        "an outcome could not be written; the lease runs out and the next attempt looks");
+                }
             }
             Err(_) => tokio::time::sleep(TROUBLE).await,
         }
     }
+    Vec::new()
 }
 
-async fn write(worker: &Worker, leased: &Leased, outcome: &Outcome) -> Result<Settled, RequestError> {
+/// One transaction for the run. Steps that another worker has taken over are left out of it, and recorded by themselves.
+async fn write(
+    worker: &Worker,
+    run: &[Ended],
+    stop: &CancellationToken,
+) -> Result<(Vec<Settled>, Vec<Leased>), RequestError> {
     let mut conn = worker.pool.acquire().await?;
     let now = worker.clock.now();
-    let mut tx = conn.begin().await?;
-    let settled = settle(&mut tx, now, leased, outcome).await?;
-    if settled == Settled::Superseded {
-        tx.rollback().await?;
+    let mut all = vec![Settled::Superseded; run.len()];
+    let mut ours: Vec<usize> = (0..run.len()).collect();
+    while !ours.is_empty() {
+        let these: Vec<(&Leased, &Outcome)> = ours.iter().map(|at| (&run[*at].leased, &run[*at].outcome)).collect();
         let mut tx = conn.begin().await?;
-        superseded(&mut tx, now, leased).await?;
-        tx.commit().await?;
-        return Ok(settled);
-    }
-    mirrored(&mut tx, now, leased, outcome).await?;
-    follow(&mut tx, worker, leased, &settled).await?;
-    tx.commit().await?;
-    pass(Boundary::Settled, &leased.name);
-    Ok(settled)
-}
-
-/// What was just seen goes into the mirror at once; the feed says the same a second later. An account that the step made
-/// is the request's subject's from the start.
-async fn mirrored(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    leased: &Leased,
-    outcome: &Outcome,
-) -> Result<(), RequestError> {
-    if let Outcome::Drifted { found, .. } = outcome {
-        return drifted(conn, leased, found.as_ref()).await;
-    }
-    let seen = match outcome {
-        Outcome::Applied { after, .. } => after.as_ref(),
-        Outcome::Unchanged { seen, .. } => seen.as_ref(),
-        _ => return Ok(()),
-    };
-    let what = &leased.resource;
-    match (&what.address, seen) {
-        (Address::Member { group, member }, seen) if what.kind == Kind::ListMembership => {
-            mirror::mail::saw_member(conn, &what.system, (*group, *member), seen.is_some()).await?;
-        }
-        (Address::Member { group, member }, seen) => {
-            mirror::saw_membership(conn, &what.system, (*group, *member), seen.is_some()).await?;
-        }
-        (Address::Permission { object, trustee, right }, seen) => {
-            let right = (what.kind, *object, *trustee, right.as_str());
-            mirror::mail::saw_right(conn, &what.system, right, seen.map(|seen| &seen.state)).await?;
-        }
-        (Address::Native(id), None) => mirror::went(conn, &what.system, *id).await?,
-        (_, Some(Seen { id: Some(id), state, native })) => {
-            mirror::saw(conn, &what.system, what.kind, *id, state, native).await?;
-            if let Some(person) = leased.subject.filter(|_| leased.creates && what.kind == Kind::User) {
-                let by = By { via: format!("worker:{}", leased.worker), ..By::default() };
-                let kind = linking::Kind::Person;
-                let link = Link { system: &what.system, account: *id, person, kind, rule: Rule::Request };
-                linking::link(conn, now, &by, &link).await?;
+        let settled = settle(&mut tx, now, &these).await?;
+        if settled.contains(&Settled::Superseded) {
+            tx.rollback().await?;
+            let mut tx = conn.begin().await?;
+            let late = these.iter().zip(&settled).filter(|(_, settled)| **settled == Settled::Superseded);
+            for ((leased, _), _) in late {
+                superseded(&mut tx, now, leased).await?;
             }
+            tx.commit().await?;
+            let mut settled = settled.iter();
+            ours.retain(|_| settled.next() != Some(&Settled::Superseded));
+            continue;
         }
-        _ => {}
+        sightings::keep(&mut tx, now, &these).await?;
+        let next = follow(&mut tx, worker, (now, &these, &settled), stop).await?;
+        tx.commit().await?;
+        for (leased, _) in &these {
+            pass(Boundary::Settled, &leased.name);
+        }
+        for (at, settled) in ours.into_iter().zip(settled) {
+            all[at] = settled;
+        }
+        return Ok((all, next));
     }
-    Ok(())
+    Ok((all, Vec::new()))
 }
 
-/// What a step found instead of what was approved is what it is planned again from. A directory's feed tells it in a
-/// moment; Exchange has none.
-async fn drifted(conn: &mut PgConnection, leased: &Leased, found: Option<&State>) -> Result<(), RequestError> {
-    let what = &leased.resource;
-    match (&what.address, what.kind, found) {
-        (Address::Native(id), Kind::Mailbox | Kind::List, Some(state)) => {
-            mirror::saw(conn, &what.system, what.kind, *id, state, &Native::default()).await?;
-        }
-        (Address::Native(id), Kind::Mailbox | Kind::List, None) => mirror::went(conn, &what.system, *id).await?,
-        (Address::Permission { object, trustee, right }, kind, state) => {
-            mirror::mail::saw_right(conn, &what.system, (kind, *object, *trustee, right), state).await?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
+/// What follows for items and request, and the run that this worker goes on with: what of the request has become due here.
 async fn follow(
     conn: &mut PgConnection,
     worker: &Worker,
-    leased: &Leased,
-    settled: &Settled,
-) -> Result<(), RequestError> {
-    if *settled == Settled::Drifted {
-        requests::change::after_drift(conn, leased.item).await?;
+    (now, run, settled): (DateTime<Utc>, &[(&Leased, &Outcome)], &[Settled]),
+    stop: &CancellationToken,
+) -> Result<Vec<Leased>, RequestError> {
+    let Some((first, _)) = run.first() else { return Ok(Vec::new()) };
+    for ((leased, _), settled) in run.iter().zip(settled) {
+        if *settled == Settled::Drifted {
+            requests::change::after_drift(conn, leased.item).await?;
+        }
     }
     let by = By { via: format!("worker:{}", worker.name), ..By::default() };
-    requests::settle::settle(conn, worker.clock.now(), &by, leased.request).await
+    requests::settle::settle(conn, now, &by, first.request).await?;
+    if stop.is_cancelled() {
+        return Ok(Vec::new());
+    }
+    let next = more(conn, now, worker.terms(), (first.request, &first.resource.system.0)).await?;
+    begun(conn, &next).await?;
+    Ok(next)
+}
+
+impl Worker {
+    fn terms(&self) -> Terms<'_> {
+        Terms { worker: &self.name, lease_seconds: self.lease_seconds, run: self }
+    }
+}
+
+impl crate::changes::lease::Runs for Worker {
+    fn of(&self, system: &str) -> i64 {
+        self.connectors.get(system).map_or(1, |connector| connector.run())
+    }
 }

@@ -3,7 +3,7 @@
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tenure::changes::lease::{Lease, Leased, lease};
+use tenure::changes::lease::{Lease, Leased, Terms, lease};
 use tenure::changes::perform::{Outcome, perform};
 use tenure::changes::secret::Vault;
 use tenure::changes::settle::{Settled, settle, superseded};
@@ -89,21 +89,27 @@ impl Bench {
     }
 
     pub async fn lease(&self) -> Option<Leased> {
+        self.lease_run(1).await.pop()
+    }
+
+    /// Takes a run of that many steps at most.
+    async fn lease_run(&self, most: i64) -> Vec<Leased> {
         let mut tx = self.pool.begin().await.unwrap();
-        let got = lease(&mut tx, Clock::System.now(), "test", 60).await.unwrap();
-        if let Lease::Taken(leased) = &got {
-            tenure::requests::begun(&mut tx, leased.request, leased.item).await.unwrap();
+        let terms = Terms { worker: "test", lease_seconds: 60, run: &most };
+        let got = lease(&mut tx, Clock::System.now(), terms).await.unwrap();
+        if let Lease::Taken(run) = &got {
+            tenure::requests::begun(&mut tx, self.request, &[run[0].item]).await.unwrap();
         }
         tx.commit().await.unwrap();
         match got {
-            Lease::Taken(leased) => Some(*leased),
-            Lease::Nothing | Lease::Passed => None,
+            Lease::Taken(run) => run,
+            Lease::Nothing | Lease::Passed => vec![],
         }
     }
 
     pub async fn settle(&self, leased: &Leased, outcome: &Outcome) -> Settled {
         let mut tx = self.pool.begin().await.unwrap();
-        let settled = settle(&mut tx, Clock::System.now(), leased, outcome).await.unwrap();
+        let settled = settle(&mut tx, Clock::System.now(), &[(leased, outcome)]).await.unwrap().remove(0);
         if settled == Settled::Superseded {
             tx.rollback().await.unwrap();
             let mut tx = self.pool.begin().await.unwrap();
@@ -305,6 +311,80 @@ async fn a_crash_anywhere_loses_and_doubles_nothing(options: PgPoolOptions, conn
     let open: i64 =
         sqlx::query_scalar("select count(*) from attempt where outcome is null").fetch_one(&bench.pool).await.unwrap();
     assert_eq!(open, 0, "every attempt has an outcome");
+}
+
+#[sqlx::test(migrator = "tenure::db::MIGRATOR")]
+async fn a_run_is_settled_together_and_each_step_behind_its_own_fence(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let member = Uuid::now_v7();
+    let joins = ["first", "second", "third"].map(|name| {
+        let group = Uuid::now_v7();
+        membership(name, group, Reference::Native(member), true)
+    });
+    let bench = Bench::new(options, connect, &joins).await;
+    let run = bench.lease_run(16).await;
+    assert_eq!(run.iter().map(|leased| leased.name.as_str()).collect::<Vec<_>>(), ["first", "second", "third"]);
+    assert!(bench.lease_run(16).await.is_empty(), "all of it is taken");
+    let mut outcomes = Vec::new();
+    for leased in &run {
+        outcomes.push(bench.perform(leased).await);
+    }
+
+    // Another worker takes over the second one.
+    for table in
+        ["step set lease_until = now() - interval '1 second' where id", "busy set lease_until = now() where step"]
+    {
+        let text = format!("update {table} = $1");
+        sqlx::query(sqlx::AssertSqlSafe(text)).bind(run[1].step.0).execute(&bench.owner).await.unwrap();
+    }
+    let second = bench.lease().await.unwrap();
+    assert_eq!((second.step, second.attempt), (run[1].step, 2));
+    let together: Vec<_> = run.iter().zip(&outcomes).collect();
+    let mut tx = bench.pool.begin().await.unwrap();
+    let settled = settle(&mut tx, Clock::System.now(), &together).await.unwrap();
+    assert_eq!(settled, [Settled::Done, Settled::Superseded, Settled::Done]);
+    tx.rollback().await.unwrap();
+    let mut tx = bench.pool.begin().await.unwrap();
+    let settled = settle(&mut tx, Clock::System.now(), &[together[0], together[2]]).await.unwrap();
+    assert_eq!(settled, [Settled::Done, Settled::Done]);
+    tx.commit().await.unwrap();
+    assert_eq!(bench.states().await, ["applied", "running", "applied"]);
+    let outcome = bench.perform(&second).await;
+    assert_eq!(bench.settle(&second, &outcome).await, Settled::Done);
+
+    assert_eq!(bench.states().await, ["applied", "applied", "applied"]);
+    assert_eq!(bench.target.writes(), 3, "each was written once");
+    let actions = bench.actions().await;
+    let count = |action: &str| actions.iter().filter(|there| *there == action).count();
+    assert_eq!((count("step.intended"), count("step.unknown"), count("step.applied")), (4, 1, 3));
+    let numbers: Vec<i64> =
+        sqlx::query_scalar("select seq from evidence_record where subject = 'request:1' order by id")
+            .fetch_all(&bench.pool)
+            .await
+            .unwrap();
+    assert!(numbers.iter().copied().eq(1..=i64::try_from(numbers.len()).unwrap()), "{numbers:?}");
+    let busy: i64 = sqlx::query_scalar("select count(*) from busy").fetch_one(&bench.pool).await.unwrap();
+    assert_eq!(busy, 0, "nothing stays taken");
+}
+
+#[sqlx::test(migrator = "tenure::db::MIGRATOR")]
+async fn one_object_is_once_in_a_run(options: PgPoolOptions, connect: PgConnectOptions) {
+    let id = Uuid::now_v7();
+    let steps = [
+        change("unlock", Key::Native { id }, &[], &[("locked", true.into(), false.into())]),
+        change("disable", Key::Native { id }, &[], &[("enabled", true.into(), false.into())]),
+    ];
+    let bench = Bench::new(options, connect, &steps).await;
+    bench.target.put(id, State([("locked".to_owned(), true.into()), ("enabled".to_owned(), true.into())].into()));
+    for name in ["unlock", "disable"] {
+        let run = bench.lease_run(16).await;
+        assert_eq!(run.iter().map(|leased| leased.name.as_str()).collect::<Vec<_>>(), [name]);
+        let outcome = bench.perform(&run[0]).await;
+        assert_eq!(bench.settle(&run[0], &outcome).await, Settled::Done);
+    }
+    assert_eq!(bench.states().await, ["applied", "applied"]);
 }
 
 #[sqlx::test(migrator = "tenure::db::MIGRATOR")]

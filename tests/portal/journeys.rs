@@ -518,13 +518,12 @@ async fn a_password_reaches_one_person_once(options: PgPoolOptions, connect: PgC
     let vault = std::sync::Arc::new(secret::Vault::from_hex(&secret::Vault::generate()).unwrap());
     let now = portal.clock.now();
     let mut tx = portal.pool.begin().await.unwrap();
-    let lease::Lease::Taken(leased) = lease::lease(&mut tx, now, "test", 60).await.unwrap() else {
-        panic!("nothing is due")
-    };
+    let terms = lease::Terms { worker: "test", lease_seconds: 60, run: &1 };
+    let lease::Lease::Taken(run) = lease::lease(&mut tx, now, terms).await.unwrap() else { panic!("nothing is due") };
     tx.commit().await.unwrap();
-    let outcome = perform::perform(&portal.pool, &target, &vault, &leased).await;
+    let outcome = perform::perform(&portal.pool, &target, &vault, &run[0]).await;
     let mut tx = portal.pool.begin().await.unwrap();
-    settle::settle(&mut tx, now, &leased, &outcome).await.unwrap();
+    settle::settle(&mut tx, now, &[(&run[0], &outcome)]).await.unwrap();
     tx.commit().await.unwrap();
     let password = target.passwords().pop().expect("a password was set");
 

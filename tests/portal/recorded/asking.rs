@@ -109,15 +109,17 @@ pub async fn nobody_decides(walk: &mut Walk) {
 
 /// Given on the third try, after a worker froze; taken away when its day has come.
 pub async fn given_until_a_day(walk: &mut Walk) {
-    use tenure::changes::lease::{Lease, lease};
+    use tenure::changes::lease::{Lease, Terms, lease};
     use tenure::changes::perform::Outcome;
     use tenure::changes::settle;
     ledger(walk).await;
     walk.approve().await;
     let (pool, now) = (walk.portal.pool.clone(), walk.portal.clock.now());
     let mut tx = pool.begin().await.unwrap();
-    let Lease::Taken(frozen) = lease(&mut tx, now, "frozen", 60).await.unwrap() else { panic!("nothing is due") };
-    tenure::requests::begun(&mut tx, frozen.request, frozen.item).await.unwrap();
+    let terms = Terms { worker: "frozen", lease_seconds: 60, run: &1 };
+    let Lease::Taken(mut run) = lease(&mut tx, now, terms).await.unwrap() else { panic!("nothing is due") };
+    let frozen = run.remove(0);
+    tenure::requests::begun(&mut tx, frozen.request, &[frozen.item]).await.unwrap();
     tx.commit().await.unwrap();
     walk.set("update step set lease_until = now() - interval '1 second' where state = 'running'").await;
     walk.set("update busy set lease_until = now() - interval '1 second'").await;
@@ -125,7 +127,7 @@ pub async fn given_until_a_day(walk: &mut Walk) {
     walk.work("select exists (select from access_grant where ended_at is null and until_on is not null)").await;
     let mut tx = pool.begin().await.unwrap();
     let late = Outcome::Unknown { why: "frozen".to_owned() };
-    assert_eq!(settle::settle(&mut tx, now, &frozen, &late).await.unwrap(), settle::Settled::Superseded);
+    assert_eq!(settle::settle(&mut tx, now, &[(&frozen, &late)]).await.unwrap(), [settle::Settled::Superseded]);
     tx.rollback().await.unwrap();
     let mut tx = pool.begin().await.unwrap();
     settle::superseded(&mut tx, now, &frozen).await.unwrap();
