@@ -48,12 +48,7 @@ impl Program {
 
     /// Resident memory in MiB: now, and the most so far.
     pub fn memory(&self) -> (f64, f64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let field = |name: &str| -> f64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-        };
-        (field("VmRSS:"), field("VmHWM:"))
+        memory(self.pid())
     }
 }
 
@@ -69,6 +64,16 @@ fn command(what: &str) -> Command {
     // Errors alone: a log on a terminal is no part of the figures.
     command.arg(what).env("TENURE_TELEMETRY__FILTER", "error").stdout(Stdio::null());
     command
+}
+
+/// Resident memory of a process in MiB: now, and the most so far.
+pub fn memory(pid: u32) -> (f64, f64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| -> f64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    };
+    (field("VmRSS:"), field("VmHWM:"))
 }
 
 /// Processor seconds of a process and everything below it, by Linux's /proc (100 ticks a second).
