@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use crate::site::Site;
 
 /// Two requests as the product wrote them, and the number that copies count from.
+#[derive(sqlx::FromRow)]
 pub struct Template {
     /// Waits for its decision.
     open: i64,
@@ -16,11 +17,28 @@ pub struct Template {
 /// One in this many copies is open.
 const OPEN: i64 = 20;
 
-pub async fn template(site: &Site) -> Template {
+/// The requests to copy; those of an earlier run where the lab was kept, so that its copies are counted on.
+pub async fn template(site: &Site, owner: &PgPool) -> Template {
+    sqlx::query("create table if not exists bench_template (open bigint, decided bigint, last bigint)")
+        .execute(owner)
+        .await
+        .unwrap();
+    let kept = sqlx::query_as("select * from bench_template").fetch_optional(owner).await.unwrap();
+    if let Some(template) = kept {
+        return template;
+    }
     let open = site.joiner("Offen", "Vorlage", &[]).await.0;
     let decided = site.joiner("Erledigt", "Vorlage", &[]).await;
     site.reject("desk", decided, 1).await;
-    Template { open, decided: decided.0, last: decided.0 }
+    let template = Template { open, decided: decided.0, last: decided.0 };
+    sqlx::query("insert into bench_template values ($1, $2, $3)")
+        .bind(template.open)
+        .bind(template.decided)
+        .bind(template.last)
+        .execute(owner)
+        .await
+        .unwrap();
+    template
 }
 
 /// Copies until there are that many people and requests beside those of the lab.
@@ -28,36 +46,7 @@ pub async fn grow(owner: &PgPool, template: &Template, people: i64, requests: i6
     let mut tx = owner.begin().await.unwrap();
     // The rows are copies of what was checked when it was written; asking every trigger again takes minutes.
     sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
-    let there: i64 =
-        sqlx::query_scalar("select count(*) from person where source = 'bench'").fetch_one(&mut *tx).await.unwrap();
-    sqlx::query(
-        "with base as (select *, row_number() over (order by id) - 1 as at, count(*) over () as many
-                         from person where source <> 'bench' and state = 'active'),
-              made as (select k, a.given_name, b.family_name || ' ' || translate(k::text, '0123456789', 'abcdefghij') as family_name
-                         from generate_series($1::bigint, $2) k
-                         join base a on a.at = k % a.many join base b on b.at = (k / b.many) % b.many)
-         insert into person (id, employee_number, given_name, family_name, display_name, language, state, source, folded)
-         select md5('person/' || k)::uuid, 'B' || k, given_name, family_name, given_name || ' ' || family_name, 'en', 'active',
-                'bench', lower(given_name || ' ' || family_name) from made",
-    )
-    .bind(there + 1)
-    .bind(people)
-    .execute(&mut *tx)
-    .await
-    .unwrap();
-    sqlx::query(
-        "insert into employment (id, person, type, site, department, title, manager, first_day, source)
-         select md5('employment/' || k)::uuid, md5('person/' || k)::uuid, e.type, e.site, e.department, e.title, e.person,
-                e.first_day, 'bench'
-           from generate_series($1::bigint, $2) k
-           cross join (select e.* from employment e join sign_in s on s.person = e.person where s.user_name = 'manager') e",
-    )
-    .bind(there + 1)
-    .bind(people)
-    .execute(&mut *tx)
-    .await
-    .unwrap();
-
+    people_until(&mut tx, people).await;
     let had: i64 = sqlx::query_scalar("select last from request_counter").fetch_one(&mut *tx).await.unwrap();
     let from = had - template.last + 1;
     let own = "select id from request where number = any ($1)";
@@ -74,9 +63,45 @@ pub async fn grow(owner: &PgPool, template: &Template, people: i64, requests: i6
     ] {
         copy(&mut tx, template, (table, &rows), (from, requests, people)).await;
     }
-    sqlx::query("update request_counter set last = $1").bind(template.last + requests).execute(&mut *tx).await.unwrap();
+    sqlx::query("update request_counter set last = greatest(last, $1)")
+        .bind(template.last + requests)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     sqlx::query("vacuum analyze").execute(owner).await.unwrap();
+}
+
+/// People with an employment and an account each; ten report to each, the first ten to the lab's manager.
+async fn people_until(tx: &mut sqlx::PgConnection, people: i64) {
+    let there: i64 =
+        sqlx::query_scalar("select count(*) from person where source = 'bench'").fetch_one(&mut *tx).await.unwrap();
+    for text in [
+        "with base as (select *, row_number() over (order by id) - 1 as at, count(*) over () as many
+                         from person where source <> 'bench' and state = 'active'),
+              made as (select k, a.given_name, b.family_name || ' ' || translate(k::text, '0123456789', 'abcdefghij') as family_name
+                         from generate_series($1::bigint, $2) k
+                         join base a on a.at = k % a.many join base b on b.at = (k / b.many) % b.many)
+         insert into person (id, employee_number, given_name, family_name, display_name, language, state, source, folded)
+         select md5('person/' || k)::uuid, 'B' || k, given_name, family_name, given_name || ' ' || family_name, 'en', 'active',
+                'bench', lower(concat_ws(' ', given_name, family_name, given_name, family_name, 'B' || k)) from made",
+        "insert into employment (id, person, type, site, department, title, manager, first_day, source)
+         select md5('employment/' || k)::uuid, md5('person/' || k)::uuid, e.type, e.site, e.department, e.title,
+                case when k <= 10 then e.person else md5('person/' || k / 10)::uuid end, e.first_day, 'bench'
+           from generate_series($1::bigint, $2) k
+           cross join (select e.* from employment e join sign_in s on s.person = e.person where s.user_name = 'manager') e",
+        "insert into account (system, native_id, person, kind, linked_by_rule, linked_at, adopted_at, user_name, upn,
+                              display_name, mail, employee_number, dn, enabled, attributes)
+         select t.key, md5('account/' || k)::uuid, p.id, 'person', 'employee_number', now(), now(),
+                left(lower(p.given_name), 1) || replace(lower(p.family_name), ' ', ''), 'b' || k || '@bench.example.com',
+                p.display_name, 'b' || k || '@bench.example.com', p.employee_number,
+                'CN=' || p.display_name || ',OU=Bench', true, jsonb_build_object('cn', p.display_name, 'parent', 'OU=Bench')
+           from generate_series($1::bigint, $2) k
+           join person p on p.id = md5('person/' || k)::uuid
+           cross join (select key from target_system where family = 'ad' order by created_at, key limit 1) t",
+    ] {
+        sqlx::query(text).bind(there + 1).bind(people).execute(&mut *tx).await.unwrap();
+    }
 }
 
 /// Copies the rows of one table once for each number, with ids that follow from the original's and the number.

@@ -1,6 +1,6 @@
 //! The product's figures on a real directory and a database that grows: joiners beside `ldapmodify` of the same entries,
 //! pages beside their own SQL in `pgbench`, submitting beside bare inserts, the mirror beside paged `ldapsearch`, memory and
-//! start. Run by `scripts/bench` on its own lab; each line is one measured figure.
+//! start. Run by `scripts/bench` on its own lab, all parts or those that TENURE_BENCH_PARTS names; each line is one measured figure.
 
 #[path = "../../tests/live/ad_lab.rs"]
 #[allow(dead_code, reason = "the live suite uses the rest")]
@@ -23,14 +23,29 @@ fn main() {
         let site = Site::open().await;
         let owner =
             sqlx::PgPool::connect(site.config.database.owner_url.as_deref().expect("the lab's owner")).await.unwrap();
-        joiners::measure(&site).await;
-        mirror::measure(&site).await;
-        let template = company::template(&site).await;
-        for (scale, people, requests) in [("1×", 1_000, 10_000), ("10×", 10_000, 100_000)] {
-            company::grow(&owner, &template, people, requests).await;
-            pages::measure(&site, &owner, scale).await;
+        let parts = std::env::var("TENURE_BENCH_PARTS").unwrap_or_default();
+        let wanted = |part: &str| parts.is_empty() || parts.split(' ').any(|one| one == part);
+        if wanted("joiners") {
+            joiners::measure(&site).await;
+        }
+        if wanted("mirror") {
+            mirror::measure(&site).await;
+        }
+        if wanted("pages") {
+            let template = company::template(&site, &owner).await;
+            for (scale, people, requests) in sizes() {
+                company::grow(&owner, &template, people, requests).await;
+                pages::measure(&site, &owner, &format!("{scale}×")).await;
+            }
         }
     });
+}
+
+/// How much data pages are measured with: scale, people, requests. One and ten thousand people, up to the scale that
+/// TENURE_BENCH_SCALE says: ten where it says nothing; at a hundred, seeding alone takes a long while.
+fn sizes() -> impl Iterator<Item = (i64, i64, i64)> {
+    let most: i64 = std::env::var("TENURE_BENCH_SCALE").map_or(10, |text| text.parse().expect("a scale: 1, 10 or 100"));
+    [1, 10, 100].into_iter().filter(move |scale| *scale <= most).map(|scale| (scale, scale * 1_000, scale * 10_000))
 }
 
 /// One row of the table; `scripts/bench` aligns them.
