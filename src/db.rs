@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -13,6 +13,9 @@ use crate::config::{DatabaseConfig, read_secret};
 
 /// The schema's history, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// How long a connection may have been idle and is used without asking.
+const UNASKED: Duration = Duration::from_secs(1);
 
 /// How often a password file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -26,6 +29,16 @@ pub fn pool(config: &DatabaseConfig) -> Result<PgPool, sqlx::Error> {
     Ok(PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(Duration::from_secs(5))
+        // A connection that was used a moment ago is not asked first whether it still holds.
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                if meta.idle_for > UNASKED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options(config)?))
 }
 
@@ -38,6 +51,9 @@ fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, sqlx::Error> {
             ("idle_in_transaction_session_timeout", "30s"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
+            // Compiling a statement, or starting processes for it, takes longer than answering any of ours.
+            ("jit", "off"),
+            ("max_parallel_workers_per_gather", "0"),
         ]))
 }
 

@@ -15,7 +15,7 @@ pub mod sign_in;
 pub mod token;
 
 pub use matrix::Operation;
-pub use permit::{Ask, Denied, Object, Op, Permit, op, permit};
+pub use permit::{Ask, Denied, Object, Op, Permit, allowed, op, permit};
 
 use crate::evidence::By;
 use crate::ids::PersonId;

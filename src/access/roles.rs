@@ -1,7 +1,8 @@
 //! Which roles somebody has: employee always, manager by the org chart, owner by the catalogue, the rest as given.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 
 use super::{Role, session};
 use crate::evidence::{self, By, Facts, Record, action};
@@ -30,36 +31,43 @@ impl Role {
     }
 }
 
-/// The roles of a person at this moment, in the matrix' order. An auditor is nothing else: whoever reads everything
-/// changes nothing. A desk lead is also desk. Somebody who left has none.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn effective(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Role>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"select array(select role from role_holding where person = p.id) as "given!",
-                  exists (select from employment e join person q on q.id = e.person
-                           where e.manager = p.id and (e.last_day is null or e.last_day >= business_day())
-                             and q.state in ('expected', 'active')) as "manager!",
-                  exists (select from entitlement where owner = p.id) as "owner!"
-             from person p where p.id = $1 and p.state not in ('left', 'withdrawn', 'erased')"#,
-        person.0
-    )
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(Vec::new()) };
-    let given: Vec<Role> = row.given.iter().filter_map(|word| Role::parse(word)).collect();
+/// What the roles of `person p` follow from, as columns of whatever query reads them: [`of_row`] says which these are.
+pub(super) const BASIS: &str = "array(select role from role_holding where person = p.id) as given,
+    exists (select from employment e join person q on q.id = e.person
+             where e.manager = p.id and (e.last_day is null or e.last_day >= business_day())
+               and q.state in ('expected', 'active')) as is_manager,
+    exists (select from entitlement where owner = p.id) as is_owner";
+
+/// Whether `person p` has roles at all: somebody who left has none.
+pub(super) const HERE: &str = "p.state not in ('left', 'withdrawn', 'erased')";
+
+/// The roles of a person, in the matrix' order, from a row with [`BASIS`]. An auditor is nothing else: whoever reads
+/// everything changes nothing. A desk lead is also desk.
+pub(super) fn of_row(row: &PgRow) -> Result<Vec<Role>, sqlx::Error> {
+    let given: Vec<String> = row.try_get("given")?;
+    let given: Vec<Role> = given.iter().filter_map(|word| Role::parse(word)).collect();
     if given.contains(&Role::Auditor) {
         return Ok(vec![Role::Auditor]);
     }
     let mut roles = vec![Role::Employee];
-    roles.extend(row.manager.then_some(Role::Manager));
-    roles.extend(row.owner.then_some(Role::Owner));
+    roles.extend(row.try_get::<bool, _>("is_manager")?.then_some(Role::Manager));
+    roles.extend(row.try_get::<bool, _>("is_owner")?.then_some(Role::Owner));
     roles.extend(given.contains(&Role::DeskLead).then_some(Role::Desk));
     roles.extend(given);
     roles.sort_unstable();
     roles.dedup();
     Ok(roles)
+}
+
+/// The roles of a person at this moment.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn effective(conn: &mut PgConnection, person: PersonId) -> Result<Vec<Role>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(BASIS).push(" from person p where ").push(HERE).push(" and p.id = ").push_bind(person);
+    let row = query.build().fetch_optional(conn).await?;
+    row.as_ref().map_or(Ok(Vec::new()), of_row)
 }
 
 /// A role that somebody holds.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -143,43 +143,40 @@ pub async fn resume(
     address: Option<String>,
 ) -> Result<Option<Live>, sqlx::Error> {
     let stored = fingerprint(token);
-    let row = sqlx::query!(
-        r#"select e.id, e.person, e.csrf, p.display_name, s.user_name,
-                  e.last_seen_at < now() - interval '1 minute' as "stale!",
-                  (select i.zone from employment m join site i on i.id = m.site where m.person = p.id
-                    order by m.first_day desc limit 1) as zone
-             from session e join sign_in s on s.person = e.person join person p on p.id = e.person
-            where e.token_sha256 = $1 and e.ended_at is null and e.expires_at > now()
-              and e.last_seen_at > now() - interval '30 minutes'
-              and s.disabled_at is null and p.state not in ('left', 'withdrawn', 'erased')"#,
-        stored.as_slice()
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    if row.stale {
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(roles::BASIS).push(
+        ", e.id, e.person, e.csrf, p.display_name, s.user_name, e.last_seen_at < now() - interval '1 minute' as stale,
+           (select i.zone from employment m join site i on i.id = m.site where m.person = p.id
+             order by m.first_day desc limit 1) as zone
+           from session e join sign_in s on s.person = e.person join person p on p.id = e.person
+          where e.ended_at is null and e.expires_at > now() and e.last_seen_at > now() - interval '30 minutes'
+            and s.disabled_at is null and ",
+    );
+    query.push(roles::HERE).push(" and e.token_sha256 = ").push_bind(stored.as_slice());
+    let Some(row) = query.build().fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let session: Uuid = row.try_get("id")?;
+    if row.try_get("stale")? {
         // Skipped where an operation holds the row: the next page will note it.
         sqlx::query!(
             "update session set last_seen_at = now()
               where id = (select id from session where id = $1 for no key update skip locked)",
-            row.id
+            session
         )
         .execute(&mut *conn)
         .await?;
     }
-    let person = PersonId(row.person);
     let viewer = Viewer {
-        person,
-        name: row.display_name,
-        user_name: row.user_name,
-        roles: roles::effective(conn, person).await?,
-        session: Some(row.id),
+        person: row.try_get("person")?,
+        name: row.try_get("display_name")?,
+        user_name: row.try_get("user_name")?,
+        roles: roles::of_row(&row)?,
+        session: Some(session),
         token: None,
         scopes: Vec::new(),
         address,
     };
-    let zone = row.zone.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC);
-    Ok(Some(Live { viewer, csrf: row.csrf, zone }))
+    let zone = row.try_get::<Option<String>, _>("zone")?.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC);
+    Ok(Some(Live { viewer, csrf: row.try_get("csrf")?, zone }))
 }
 
 /// A session as its owner sees it.

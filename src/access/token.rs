@@ -1,7 +1,7 @@
 //! API tokens: a person makes their own, with scopes and an end; shown once, stored as SHA-256.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::{Denied, Permit, Viewer, op, roles, session};
@@ -137,35 +137,33 @@ pub async fn resume(
     address: Option<String>,
 ) -> Result<Option<Viewer>, sqlx::Error> {
     let stored = session::fingerprint(token);
-    let row = sqlx::query!(
-        r#"select t.id, t.person, t.scopes, p.display_name, s.user_name,
-                  coalesce(t.last_used_at < now() - interval '1 minute', true) as "stale!"
-             from api_token t join sign_in s on s.person = t.person join person p on p.id = t.person
-            where t.token_sha256 = $1 and t.revoked_at is null and t.expires_at > now()
-              and s.disabled_at is null and p.state not in ('left', 'withdrawn', 'erased')"#,
-        stored.as_slice()
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    if row.stale {
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(roles::BASIS).push(
+        ", t.id, t.person, t.scopes, p.display_name, s.user_name,
+           coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+           from api_token t join sign_in s on s.person = t.person join person p on p.id = t.person
+          where t.revoked_at is null and t.expires_at > now() and s.disabled_at is null and ",
+    );
+    query.push(roles::HERE).push(" and t.token_sha256 = ").push_bind(stored.as_slice());
+    let Some(row) = query.build().fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let token: Uuid = row.try_get("id")?;
+    if row.try_get("stale")? {
         sqlx::query!(
             "update api_token set last_used_at = now()
               where id = (select id from api_token where id = $1 for no key update skip locked)",
-            row.id
+            token
         )
         .execute(&mut *conn)
         .await?;
     }
-    let person = PersonId(row.person);
     Ok(Some(Viewer {
-        person,
-        name: row.display_name,
-        user_name: row.user_name,
-        roles: roles::effective(conn, person).await?,
+        person: row.try_get("person")?,
+        name: row.try_get("display_name")?,
+        user_name: row.try_get("user_name")?,
+        roles: roles::of_row(&row)?,
         session: None,
-        token: Some(row.id),
-        scopes: row.scopes,
+        token: Some(token),
+        scopes: row.try_get("scopes")?,
         address,
     }))
 }

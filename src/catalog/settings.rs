@@ -87,14 +87,61 @@ pub struct Rules {
 /// # Errors
 /// [`CatalogError::Missing`] where one was never released.
 pub async fn rules(conn: &mut PgConnection) -> Result<Rules, CatalogError> {
+    let kinds = [Routes::KIND, Naming::KIND, Birthright::KIND, Separation::KIND, ServiceLevels::KIND];
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select distinct on (s.kind) s.kind, s.version, s.digest, s.body, s.note, s.released_at, p.display_name as "released_by?"
+             from setting_version s left join person p on p.id = s.released_by
+            where s.kind = any ($1) order by s.kind, s.version desc"#,
+        &kinds as &[&str]
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(Rules {
-        routes: latest(conn).await?,
-        naming: latest(conn).await?,
-        birthright: latest(conn).await?,
-        service_levels: latest(conn).await?,
+        routes: of(&rows)?,
+        naming: of(&rows)?,
+        birthright: of(&rows)?,
+        service_levels: of(&rows)?,
         // A site without such rules has version 0 of them.
-        separation: history::<Separation>(conn, 1).await?.pop().unwrap_or_default(),
+        separation: match of(&rows) {
+            Err(CatalogError::Missing(_)) => Versioned::default(),
+            other => other?,
+        },
     })
+}
+
+/// A version as stored.
+struct Row {
+    kind: String,
+    version: i32,
+    digest: String,
+    body: serde_json::Value,
+    note: String,
+    released_at: DateTime<Utc>,
+    released_by: Option<String>,
+}
+
+impl Row {
+    fn versioned<T: Setting>(&self) -> Result<Versioned<T>, CatalogError> {
+        let body = T::deserialize(&self.body).map_err(|source| CatalogError::Unreadable {
+            kind: T::KIND,
+            version: self.version,
+            source,
+        })?;
+        Ok(Versioned {
+            version: self.version,
+            digest: self.digest.clone(),
+            released_at: self.released_at,
+            released_by: self.released_by.clone(),
+            note: self.note.clone(),
+            body,
+        })
+    }
+}
+
+/// The version of that kind among these.
+fn of<T: Setting>(rows: &[Row]) -> Result<Versioned<T>, CatalogError> {
+    rows.iter().find(|row| row.kind == T::KIND).ok_or(CatalogError::Missing(T::KIND))?.versioned()
 }
 
 /// How long the values of people who left are kept: the latest version, seven years where none was ever released.
@@ -121,17 +168,14 @@ pub async fn wording(conn: &mut PgConnection) -> Result<Wording, CatalogError> {
     Ok(history::<Wording>(conn, 1).await?.pop().map(|version| version.body).unwrap_or_default())
 }
 
-async fn latest<T: Setting>(conn: &mut PgConnection) -> Result<Versioned<T>, CatalogError> {
-    history::<T>(conn, 1).await?.pop().ok_or(CatalogError::Missing(T::KIND))
-}
-
 /// Versions of one kind, newest first.
 ///
 /// # Errors
 /// Where the database does not answer or a body is not of its kind.
 pub async fn history<T: Setting>(conn: &mut PgConnection, limit: i64) -> Result<Vec<Versioned<T>>, CatalogError> {
-    let rows = sqlx::query!(
-        r#"select s.version, s.digest, s.body, s.note, s.released_at, p.display_name as "released_by?"
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select s.kind, s.version, s.digest, s.body, s.note, s.released_at, p.display_name as "released_by?"
              from setting_version s left join person p on p.id = s.released_by
             where s.kind = $1 order by s.version desc limit $2"#,
         T::KIND,
@@ -139,23 +183,7 @@ pub async fn history<T: Setting>(conn: &mut PgConnection, limit: i64) -> Result<
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let body = serde_json::from_value(row.body).map_err(|source| CatalogError::Unreadable {
-                kind: T::KIND,
-                version: row.version,
-                source,
-            })?;
-            Ok(Versioned {
-                version: row.version,
-                digest: row.digest,
-                released_at: row.released_at,
-                released_by: row.released_by,
-                note: row.note,
-                body,
-            })
-        })
-        .collect()
+    rows.iter().map(Row::versioned).collect()
 }
 
 /// Releases a version; the same body as the latest is not released again. Returns the version in force.

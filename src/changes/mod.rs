@@ -28,6 +28,7 @@ pub use erase::erase;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -157,35 +158,36 @@ pub async fn steps(conn: &mut PgConnection, request: RequestId, superseded: bool
 /// Where the database refuses.
 pub async fn write(
     conn: &mut PgConnection,
-    (request, item, plan_number): (RequestId, ItemId, i32),
-    steps: &[PlannedStep],
+    request: RequestId,
+    items: &[(ItemId, i32, &[PlannedStep])],
 ) -> Result<(), sqlx::Error> {
-    for (ordinal, step) in (1i32..).zip(steps) {
-        sqlx::query!(
-            "insert into step (id, request, item, plan_number, ordinal, name, system, kind, key, difference, label, why,
-                               after, not_before, grant_effect, secret_reader, secret_from, state)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'waiting')",
-            Uuid::now_v7(),
-            request.0,
-            item.0,
-            plan_number,
-            ordinal,
-            step.name,
-            step.system.0,
-            step.kind.as_str(),
-            sqlx::types::Json(&step.key) as _,
-            sqlx::types::Json(&step.difference) as _,
-            step.label,
-            step.why,
-            &step.after,
-            step.not_before,
-            step.grant.as_ref().map(sqlx::types::Json) as _,
-            step.secret.map(|(reader, _)| reader.0),
-            step.secret.map(|(_, from)| from),
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
+    let rows: Vec<Json> = items
+        .iter()
+        .flat_map(|(item, plan_number, steps)| {
+            (1i32..).zip(*steps).map(move |(ordinal, step)| (*item, *plan_number, ordinal, step))
+        })
+        .map(|(item, plan_number, ordinal, step)| {
+            json!({
+                "id": Uuid::now_v7(), "item": item, "plan_number": plan_number, "ordinal": ordinal, "name": step.name, "system": step.system, "kind": step.kind.as_str(),
+                "key": step.key, "difference": step.difference, "label": step.label, "why": step.why, "after": step.after,
+                "not_before": step.not_before, "grant_effect": step.grant, "secret_reader": step.secret.map(|(reader, _)| reader),
+                "secret_from": step.secret.map(|(_, from)| from),
+            })
+        })
+        .collect();
+    sqlx::query!(
+        "insert into step (id, request, item, plan_number, ordinal, name, system, kind, key, difference, label, why,
+                           after, not_before, grant_effect, secret_reader, secret_from, state)
+         select s.id, $1, s.item, s.plan_number, s.ordinal, s.name, s.system, s.kind, s.key, s.difference, s.label, s.why,
+                s.after, s.not_before, s.grant_effect, s.secret_reader, s.secret_from, 'waiting'
+           from jsonb_to_recordset($2) as s (id uuid, item uuid, plan_number integer, ordinal integer, name text, system text, kind text, key jsonb,
+                                             difference jsonb, label text, why text, after text[], not_before timestamptz,
+                                             grant_effect jsonb, secret_reader uuid, secret_from timestamptz)",
+        request.0,
+        Json::Array(rows),
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

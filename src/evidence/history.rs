@@ -127,7 +127,7 @@ const COLUMNS: &str = "select r.id, r.at, r.action, r.subject, r.seq, p.display_
 /// Where the database does not answer.
 pub async fn list(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Entry>, sqlx::Error> {
     let mut query = narrowed(filter);
-    query.push(" order by r.at desc, r.id desc limit ").push_bind(limit);
+    query.push(format_args!(" order by r.at desc, r.id desc limit {limit}"));
     query.build().fetch_all(conn).await?.iter().map(entry).collect()
 }
 
@@ -169,7 +169,7 @@ pub async fn ids(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Result
 pub async fn count(conn: &mut PgConnection, filter: &Filter, most: i64) -> Result<i64, sqlx::Error> {
     let mut query = QueryBuilder::new("select count(*) from (select from evidence_record r where true");
     narrow(&mut query, filter);
-    query.push(" limit ").push_bind(most).push(") as counted");
+    query.push(format_args!(" limit {most}) as counted"));
     query.build_query_scalar().fetch_one(conn).await
 }
 
@@ -264,8 +264,8 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if filter.discreet {
         query.push(
-            " and not exists (select from request q
-                               where q.number = r.request and q.restricted and q.settled_at is null)",
+            " and (r.request is null
+                   or r.request not in (select q.number from request q where q.restricted and q.settled_at is null))",
         );
     }
     if filter.sox {

@@ -26,10 +26,8 @@ pub mod signer;
 pub mod state;
 pub mod tiles;
 pub mod timestamp;
-mod together;
 pub mod tree;
 pub mod verify;
 pub mod witness;
 
-pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, hold};
-pub use together::append_all;
+pub use record::{By, EvidenceError, Fact, Facts, Record, Target, append, append_all, hold};

@@ -151,53 +151,126 @@ impl From<EvidenceError> for sqlx::Error {
 /// # Errors
 /// Where the database refuses, or the record is larger than an entry of the log may be.
 pub async fn append(conn: &mut PgConnection, now: DateTime<Utc>, record: &Record) -> Result<Uuid, EvidenceError> {
-    let seq = sqlx::query_scalar!(
-        "insert into evidence_subject (subject, seq) values ($1, 1)
-         on conflict (subject) do update set seq = evidence_subject.seq + 1
-         returning seq",
-        record.subject
+    let ids = append_all(conn, now, std::slice::from_ref(record)).await?;
+    Ok(ids[0])
+}
+
+/// Writes several records of one operation, in two statements for all; returns their ids, in the same order.
+///
+/// # Errors
+/// As [`append`].
+pub async fn append_all(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    records: &[Record],
+) -> Result<Vec<Uuid>, EvidenceError> {
+    // By subject, so that two operations lock in one order.
+    let mut wanted: BTreeMap<&str, i64> = BTreeMap::new();
+    for record in records {
+        *wanted.entry(&record.subject).or_default() += 1;
+    }
+    let (subjects, counts): (Vec<&str>, Vec<i64>) = wanted.into_iter().unzip();
+    let taken = sqlx::query!(
+        "insert into evidence_subject as s (subject, seq)
+         select w.subject, w.records from unnest($1::text[], $2::bigint[]) as w (subject, records)
+         on conflict (subject) do update set seq = s.seq + excluded.seq
+         returning subject, seq",
+        &subjects as &[&str],
+        &counts
     )
-    .fetch_one(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    // Made under the subject's lock: ids of a subject come in its order.
-    let id = Uuid::now_v7();
-    let (canonical, disclosures) = canonical(record, id, seq, now)?;
-    let target = record.target.as_ref();
-    let paths: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.path.as_str()).collect();
-    let values: Vec<&str> = disclosures.iter().map(|disclosure| disclosure.value.as_str()).collect();
-    let keys: Vec<&[u8]> = disclosures.iter().map(|disclosure| disclosure.key.as_slice()).collect();
-    // One round trip for both: the record, and what opens its commitments.
-    sqlx::query!(
-        "with record as (
-             insert into evidence_record (id, at, action, subject, seq, actor, via, on_behalf_of, request, item, step,
-                                          attempt, system, kind, object, canonical)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-         )
-         insert into evidence_disclosure (record, path, value, key)
-         select $1, path, value, key from unnest($17::text[], $18::text[], $19::bytea[]) as given (path, value, key)",
-        id,
-        now,
-        record.action,
-        record.subject,
-        seq,
-        record.by.person,
-        record.by.via,
-        record.by.on_behalf_of,
-        record.request,
-        record.item,
-        record.step,
-        record.attempt,
-        target.map(|target| target.system.as_str()),
-        target.map(|target| target.kind.as_str()),
-        target.and_then(|target| target.id.as_deref()),
-        canonical,
-        &paths as &[&str],
-        &values as &[&str],
-        &keys as &[&[u8]],
-    )
-    .execute(conn)
-    .await?;
-    Ok(id)
+    let counted: BTreeMap<&str, i64> = subjects.iter().copied().zip(counts).collect();
+    let mut next: BTreeMap<&str, i64> = taken
+        .iter()
+        .map(|row| (row.subject.as_str(), row.seq - counted.get(row.subject.as_str()).copied().unwrap_or(0)))
+        .collect();
+    let mut rows = Rows::default();
+    for record in records {
+        let seq = next.entry(&record.subject).or_default();
+        *seq += 1;
+        // Made under the subject's lock: ids of a subject come in its order.
+        rows.add(record, (Uuid::now_v7(), *seq, now))?;
+    }
+    rows.write(conn, now).await?;
+    Ok(rows.ids)
+}
+
+/// Records as columns, so that one round trip writes them all and what opens their commitments.
+#[derive(Default)]
+struct Rows<'a> {
+    ids: Vec<Uuid>,
+    records: Vec<&'a Record>,
+    seqs: Vec<i64>,
+    canonical: Vec<Vec<u8>>,
+    opens: Vec<Uuid>,
+    disclosures: Vec<Disclosure>,
+}
+
+impl<'a> Rows<'a> {
+    fn add(&mut self, record: &'a Record, (id, seq, now): (Uuid, i64, DateTime<Utc>)) -> Result<(), EvidenceError> {
+        let (canonical, disclosures) = canonical(record, id, seq, now)?;
+        self.ids.push(id);
+        self.records.push(record);
+        self.seqs.push(seq);
+        self.canonical.push(canonical);
+        self.opens.extend(disclosures.iter().map(|_| id));
+        self.disclosures.extend(disclosures);
+        Ok(())
+    }
+
+    fn column<T>(&self, of: impl Fn(&'a Record) -> T) -> Vec<T> {
+        self.records.iter().map(|record| of(record)).collect()
+    }
+
+    fn target(&self, of: impl Fn(&'a Target) -> Option<&'a str>) -> Vec<Option<&'a str>> {
+        self.column(|record| record.target.as_ref().and_then(&of))
+    }
+
+    async fn write(&self, conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let paths: Vec<&str> = self.disclosures.iter().map(|disclosure| disclosure.path.as_str()).collect();
+        let values: Vec<&str> = self.disclosures.iter().map(|disclosure| disclosure.value.as_str()).collect();
+        let keys: Vec<&[u8]> = self.disclosures.iter().map(|disclosure| disclosure.key.as_slice()).collect();
+        sqlx::query!(
+            "with record as (
+                 insert into evidence_record (id, at, action, subject, seq, actor, via, on_behalf_of, request, item, step,
+                                              attempt, system, kind, object, canonical)
+                 select r.id, $1, r.action, r.subject, r.seq, r.actor, r.via, r.on_behalf_of, r.request, r.item, r.step,
+                        r.attempt, r.system, r.kind, r.object, r.canonical
+                   from unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::uuid[],
+                               $9::bigint[], $10::integer[], $11::uuid[], $12::integer[], $13::text[], $14::text[],
+                               $15::text[], $16::bytea[])
+                        as r (id, action, subject, seq, actor, via, on_behalf_of, request, item, step, attempt, system, kind,
+                              object, canonical)
+             )
+             insert into evidence_disclosure (record, path, value, key)
+             select d.record, d.path, d.value, d.key
+               from unnest($17::uuid[], $18::text[], $19::text[], $20::bytea[]) as d (record, path, value, key)",
+            now,
+            &self.ids,
+            &self.column(|record| record.action) as &[&str],
+            &self.column(|record| record.subject.as_str()) as &[&str],
+            &self.seqs,
+            &self.column(|record| record.by.person) as &[Option<Uuid>],
+            &self.column(|record| record.by.via.as_str()) as &[&str],
+            &self.column(|record| record.by.on_behalf_of) as &[Option<Uuid>],
+            &self.column(|record| record.request) as &[Option<i64>],
+            &self.column(|record| record.item) as &[Option<i32>],
+            &self.column(|record| record.step) as &[Option<Uuid>],
+            &self.column(|record| record.attempt) as &[Option<i32>],
+            &self.target(|target| Some(&target.system)) as &[Option<&str>],
+            &self.target(|target| Some(&target.kind)) as &[Option<&str>],
+            &self.target(|target| target.id.as_deref()) as &[Option<&str>],
+            &self.canonical,
+            &self.opens,
+            &paths as &[&str],
+            &values as &[&str],
+            &keys as &[&[u8]],
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
 }
 
 /// Takes a subject's lock before anything else is read or written about it, so that every operation locks in one order.

@@ -180,7 +180,7 @@ pub async fn start_all(
     .await?;
     let new = ids.iter().zip(grants).filter(|(id, _)| begun.contains(id));
     let records: Vec<Record> = new.map(|(id, grant)| record(action::GRANT_STARTED, by, grant, *id)).collect();
-    append_all(conn, now, &records).await
+    append_all(conn, now, &records).await.map(drop)
 }
 
 /// The accounts and mailboxes that hold an entitlement.

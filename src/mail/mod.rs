@@ -84,27 +84,13 @@ pub fn text(letter: serde_json::Value, (base_url, company): (&str, &str)) -> Opt
 }
 
 /// Fills in whom it is for and what the company says around the facts; returns the subject.
-async fn worded(
-    conn: &mut PgConnection,
-    message: &mut Message,
-    (number, to): (&str, String),
-) -> Result<String, sqlx::Error> {
-    // Wording that cannot be read is no reason to tell nobody.
-    let wording = match catalog::wording(conn).await {
-        Ok(wording) => wording,
-        Err(CatalogError::Database(error)) => return Err(error),
-        Err(_) => Wording::default(),
-    };
+fn worded(wording: &Wording, message: &mut Message, (number, to): (&str, &str)) -> String {
     let template = message.template();
     let frame = message.frame();
-    let said = wording.say(template, &MailAbout { number, title: &frame.title, to: &to });
+    let said = wording.say(template, &MailAbout { number, title: &frame.title, to });
     (frame.opening, frame.closing, frame.footer) = (said.opening, said.closing, said.footer);
-    frame.to = to;
-    Ok(if said.subject.is_empty() {
-        message.subject()
-    } else {
-        letters::one_line(&format!("[{number}] {}", said.subject))
-    })
+    to.clone_into(&mut frame.to);
+    if said.subject.is_empty() { message.subject() } else { letters::one_line(&format!("[{number}] {}", said.subject)) }
 }
 
 /// Puts a message on its way to somebody, in the caller's transaction. Somebody without an address gets none.
@@ -115,27 +101,57 @@ pub async fn enqueue(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     number: RequestNumber,
-    mut message: Message,
+    message: Message,
     to: PersonId,
 ) -> Result<(), sqlx::Error> {
-    let person =
-        sqlx::query!("select display_name, mail from person where id = $1", to.0).fetch_one(&mut *conn).await?;
-    let Some(address) = person.mail else { return Ok(()) };
-    let subject = worded(conn, &mut message, (&number.to_string(), person.display_name)).await?;
-    let id = Uuid::now_v7();
+    enqueue_all(conn, now, number, vec![(message, to)]).await
+}
+
+/// Puts messages about one request on their way, in three statements however many they are.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn enqueue_all(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    number: RequestNumber,
+    messages: Vec<(Message, PersonId)>,
+) -> Result<(), sqlx::Error> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let people: Vec<Uuid> = messages.iter().map(|(_, to)| to.0).collect();
+    let people = sqlx::query!(
+        r#"select id, display_name, mail as "mail!" from person where id = any ($1) and mail is not null"#,
+        &people
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    // Wording that cannot be read is no reason to tell nobody.
+    let wording = match catalog::wording(conn).await {
+        Ok(wording) => wording,
+        Err(CatalogError::Database(error)) => return Err(error),
+        Err(_) => Wording::default(),
+    };
+    let mut rows = Vec::with_capacity(messages.len());
+    for (mut message, to) in messages {
+        let Some(person) = people.iter().find(|person| person.id == to.0) else { continue };
+        let subject = worded(&wording, &mut message, (&number.to_string(), &person.display_name));
+        let id = Uuid::now_v7();
+        rows.push(serde_json::json!({
+            "id": id, "person": to, "address": person.mail, "template": message.template(), "subject": subject,
+            "letter": message, "message_id": format!("{id}@tenure"),
+        }));
+    }
     sqlx::query!(
         "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        id,
-        to.0,
-        address,
-        message.template(),
+         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3
+           from jsonb_to_recordset($4) as m (id uuid, person uuid, address text, template text, subject text, letter jsonb,
+                                             message_id text)",
         number.0,
-        subject,
-        sqlx::types::Json(&message) as _,
-        format!("{id}@tenure"),
         format!("request-{}@tenure", number.0),
-        now
+        now,
+        serde_json::Value::Array(rows),
     )
     .execute(conn)
     .await?;

@@ -217,9 +217,9 @@ async fn replace(
     )
     .execute(&mut *conn)
     .await?;
-    changes::write(conn, (request, was.id, plan_number), &item.steps).await?;
+    changes::write(conn, request, &[(was.id, plan_number, &item.steps)]).await?;
     if !without_stage {
-        stages::write(conn, now, (was.id, plan_number), stages).await?;
+        stages::write(conn, now, &[(was.id, plan_number, stages)]).await?;
         notify::please_decide(conn, now, request, (was.id, None)).await?;
     }
     submit::planned(conn, now, by, (number, was.ordinal), (&item, &digest, basis, without_stage)).await

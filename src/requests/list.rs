@@ -76,14 +76,17 @@ impl From<&Line> for Key {
 
 const COLUMNS: &str = "select r.number, r.kind, r.title, r.state, r.priority, r.restricted, r.asked_at, a.display_name as asked_by,
        g.display_name as assignee, r.assignee as assignee_id, r.first_response_at, r.respond_by, r.resolve_by, r.settled_at,
-       (select count(*) from step s where s.request = r.id and s.state in ('applied', 'unchanged', 'skipped')) as steps_done,
-       (select count(*) from step s where s.request = r.id and s.state <> 'superseded') as steps,
+       planned.steps_done, planned.steps,
        array(select s.name from item i join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
               where i.request = r.id order by i.ordinal) as waits_for
-  from request r
+  from ";
+const JOINED: &str = "
   left join person a on a.id = r.asked_by
   left join person g on g.id = r.assignee
- where ";
+  cross join lateral (
+      select count(*) filter (where s.state in ('applied', 'unchanged', 'skipped')) as steps_done,
+             count(*) filter (where s.state <> 'superseded') as steps
+        from step s where s.request = r.id) planned";
 
 /// Requests that the viewer may see and the filter wants, at most `limit`.
 ///
@@ -95,7 +98,9 @@ pub async fn list(
     filter: &Filter,
     limit: i64,
 ) -> Result<Vec<Line>, sqlx::Error> {
+    // The page's rows are found first, then what is told of each.
     let mut query = QueryBuilder::new(COLUMNS);
+    query.push("(select * from request r where ");
     scope::visible_requests(&mut query, viewer);
     narrow(&mut query, filter);
     if let Some(after) = &filter.after {
@@ -115,24 +120,44 @@ pub async fn list(
                 .push(")"),
         };
     }
-    query.push(match filter.sort {
+    let order = match filter.sort {
         Sort::Number => " order by r.number desc",
         Sort::Clock => " order by coalesce(r.resolve_by, 'infinity'), r.number",
         Sort::Priority => " order by r.priority, r.number",
-    });
-    query.push(" limit ").push_bind(limit);
-    query.build().fetch_all(conn).await?.iter().map(line).collect()
+    };
+    query.push(order).push(format_args!(" limit {limit}) r")).push(JOINED).push(order);
+    // Planned anew for each word that is searched for: how many titles have it decides the way.
+    query.build().persistent(!searches(filter)).fetch_all(conn).await?.iter().map(line).collect()
 }
 
-/// How many requests the viewer may see and the filter wants.
+/// How far requests are counted: what a page says beside a list is not worth reading a million rows.
+pub const COUNTED: i64 = 1_000;
+
+/// How many requests the viewer may see and each filter wants, in one statement; counted up to one beyond [`COUNTED`].
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn count(conn: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<i64, sqlx::Error> {
-    let mut query = QueryBuilder::new("select count(*) from request r where ");
-    scope::visible_requests(&mut query, viewer);
-    narrow(&mut query, filter);
-    query.build_query_scalar().fetch_one(conn).await
+pub async fn counts<const N: usize>(
+    conn: &mut PgConnection,
+    viewer: &Viewer,
+    filters: [&Filter; N],
+) -> Result<[i64; N], sqlx::Error> {
+    let mut query = QueryBuilder::new("select array[");
+    for (at, filter) in filters.iter().enumerate() {
+        query.push(if at > 0 { ", " } else { "" }).push("(select count(*) from (select from request r where ");
+        scope::visible_requests(&mut query, viewer);
+        narrow(&mut query, filter);
+        // A number in the text: a plan for any number would be one for many.
+        query.push(format_args!(" limit {}) counted)", COUNTED + 1));
+    }
+    query.push("]::bigint[]");
+    let searched = filters.into_iter().any(searches);
+    let counts: Vec<i64> = query.build_query_scalar().persistent(!searched).fetch_one(conn).await?;
+    Ok(std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)))
+}
+
+fn searches(filter: &Filter) -> bool {
+    filter.search.as_deref().is_some_and(|search| !search.trim().is_empty())
 }
 
 fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
@@ -161,7 +186,8 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
         query.push(" and r.assignee is null");
     }
     if let Some(before) = filter.breaches_before {
-        query.push(" and r.resolve_by < ").push_bind(before);
+        // As the index has it.
+        query.push(" and coalesce(r.resolve_by, 'infinity') < ").push_bind(before);
     }
 }
 
@@ -226,10 +252,23 @@ pub async fn waiting_for(
                select d.stage, d.person from stage_decider d join hats h on h.person = d.person
                  join stage s on s.id = d.stage and s.state = 'open'
                 union
-               select s.id, h.person from hats h
+               -- The desk's open stages may be very many: of each role the longest open, as far as they are shown.
+               select o.id, h.person from hats h
                  join role_holding r on r.person = h.person
-                 join stage s on s.state = 'open' and (s.role = r.role or (s.role = 'desk' and r.role = 'desk_lead'))
-                where s.role in ('desk', 'security', 'desk_lead')
+                 join (values ('desk', 'desk'), ('desk', 'desk_lead'), ('security', 'security'), ('desk_lead', 'desk_lead'))
+                      as asks (role, holder) on asks.holder = r.role
+                cross join lateral (
+                    select s.id from stage s
+                     where s.state = 'open' and s.role = asks.role
+                       and exists (select from item i
+                                    where i.id = s.item and i.plan_number = s.plan_number and i.state = 'deciding'
+                                      and not exists (select from request_role p
+                                                       where p.request = i.request and p.role = 'party'
+                                                         and p.person in (h.person, $1))
+                                   offset 0)
+                       and not exists (select from decision d
+                                        where d.stage = s.id and (d.stands_for = h.person or d.person = $1) offset 0)
+                     order by s.opened_at limit $3) o
            ), allowed as (
                select a.stage, min(a.person::text) filter (where a.person <> $1) as other,
                       bool_or(a.person = $1) as self

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::RequestError;
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
@@ -56,6 +57,7 @@ pub(super) async fn submitted(
     )
     .fetch_all(&mut *conn)
     .await?;
+    let mut messages = Vec::new();
     if let Some(asker) = about.asked_by {
         let lines = items
             .iter()
@@ -66,11 +68,11 @@ pub(super) async fn submitted(
             .collect();
         let expected = about.resolve_by.map_or_else(String::new, |at| at.format("%A %-d %B %Y").to_string());
         let letter = Submitted { frame: about.frame(""), items: lines, expected };
-        mail::enqueue(conn, now, about.number, Message::Submitted(letter), asker).await?;
+        messages.push((Message::Submitted(letter), asker));
     }
-    for item in items.iter().filter(|item| item.state == "deciding") {
-        please_decide(conn, now, request, (item.id, None)).await?;
-    }
+    let deciding: Vec<ItemId> = items.iter().filter(|item| item.state == "deciding").map(|item| item.id).collect();
+    messages.extend(to_deciders(conn, now, &about, (&deciding, None)).await?);
+    mail::enqueue_all(conn, now, about.number, messages).await?;
     Ok(())
 }
 
@@ -82,8 +84,25 @@ pub(super) async fn please_decide(
     (item, asked_at): (ItemId, Option<DateTime<Utc>>),
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
+    let messages = to_deciders(conn, now, &about, (&[item], asked_at)).await?;
+    mail::enqueue_all(conn, now, about.number, messages).await?;
+    Ok(())
+}
+
+/// The letters to those whom the items' open stages ask.
+async fn to_deciders(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    about: &About,
+    (items, asked_at): (&[ItemId], Option<DateTime<Utc>>),
+) -> Result<Vec<(Message, PersonId)>, RequestError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items: Vec<Uuid> = items.iter().map(|item| item.0).collect();
     let asked = sqlx::query!(
-        r#"select a.person as "person!: PersonId", f.display_name as "on_behalf?", i.ordinal, i.label, s.reason
+        r#"select a.person as "person!: PersonId", f.display_name as "on_behalf?", i.id as "item: ItemId", i.ordinal, i.label,
+                  s.reason
              from item i
              join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
              cross join lateral (
@@ -95,39 +114,40 @@ pub(super) async fn please_decide(
                   where d.stage = s.id and $2::timestamptz::date between g.from_day and g.last_day
              ) a
              left join person f on f.id = a.other
-            where i.id = $1
+            where i.id = any ($1)
               and not exists (select from request_role p
-                               where p.request = i.request and p.person in (a.person, a.other) and p.role = 'party')"#,
-        item.0,
+                               where p.request = i.request and p.person in (a.person, a.other) and p.role = 'party')
+            order by i.ordinal"#,
+        &items,
         now
     )
     .fetch_all(&mut *conn)
     .await?;
-    let changes = changes(conn, item).await?;
-    for row in asked {
+    let changes = changes(conn, &items).await?;
+    let letters = asked.into_iter().map(|row| {
         let letter = PleaseDecide {
             frame: about.frame(&format!("/items/{}/decision", row.ordinal)),
             item: row.label,
             asked_by: about.asked_by_name.clone().unwrap_or_default(),
             why: row.reason,
             on_behalf: row.on_behalf.unwrap_or_default(),
-            changes: changes.clone(),
+            changes: changes.iter().filter(|(item, _)| *item == row.item).map(|(_, line)| line.clone()).collect(),
             reason: String::new(),
             due: String::new(),
             waits_since: asked_at.map_or_else(String::new, |at| at.format("%A %-d %B").to_string()),
         };
-        mail::enqueue(conn, now, about.number, Message::PleaseDecide(letter), row.person).await?;
-    }
-    Ok(())
+        (Message::PleaseDecide(letter), row.person)
+    });
+    Ok(letters.collect())
 }
 
-/// What an item's plan would change, a line a step; the exact values stand on the page, behind sign-in.
-async fn changes(conn: &mut PgConnection, item: ItemId) -> Result<Vec<String>, sqlx::Error> {
+/// What items' plans would change, a line a step; the exact values stand on the page, behind sign-in.
+async fn changes(conn: &mut PgConnection, items: &[Uuid]) -> Result<Vec<(ItemId, String)>, sqlx::Error> {
     let steps = sqlx::query!(
-        r#"select s.label, s.kind, s.difference as "difference: sqlx::types::Json<Difference>"
+        r#"select s.item as "item: ItemId", s.label, s.kind, s.difference as "difference: sqlx::types::Json<Difference>"
              from step s join item i on i.id = s.item and i.plan_number = s.plan_number
-            where s.item = $1 and s.state <> 'superseded' order by s.ordinal"#,
-        item.0
+            where s.item = any ($1) and s.state <> 'superseded' order by s.item, s.ordinal"#,
+        items
     )
     .fetch_all(conn)
     .await?;
@@ -135,7 +155,7 @@ async fn changes(conn: &mut PgConnection, item: ItemId) -> Result<Vec<String>, s
         .into_iter()
         .map(|step| {
             let kind = if step.kind == "user" { "account" } else { step.kind.as_str() };
-            match step.difference.presence {
+            let line = match step.difference.presence {
                 Some((_, Presence::Present)) => format!("+ {} ({kind})", step.label),
                 Some((_, Presence::Absent)) => format!("− {} ({kind})", step.label),
                 None => {
@@ -143,7 +163,8 @@ async fn changes(conn: &mut PgConnection, item: ItemId) -> Result<Vec<String>, s
                         step.difference.changes.iter().map(|change| change.attribute.as_str()).collect();
                     format!("~ {} ({kind}): {}", step.label, names.join(", "))
                 }
-            }
+            };
+            (step.item, line)
         })
         .collect())
 }

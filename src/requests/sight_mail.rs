@@ -130,6 +130,9 @@ async fn guarded(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<(Uuid
 /// included.
 pub(super) async fn people_behind(conn: &mut PgConnection, concerned: &Concerned) -> Result<Vec<Uuid>, sqlx::Error> {
     let named: Vec<Uuid> = concerned.people.iter().map(|person| person.0).collect();
+    if concerned.recipients.is_empty() {
+        return Ok(named);
+    }
     let behind = sqlx::query_scalar!(
         r#"with recursive reached (id) as (
                select unnest($1::uuid[])

@@ -152,42 +152,42 @@ async fn next_in_line(
     Ok(None)
 }
 
-/// Writes an item's stages and opens the first. False: the route has none, the item is approved as it is.
+/// Writes the stages of items' plans, of each the first one open.
 pub(super) async fn write(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    (item, plan_number): (ItemId, i32),
-    stages: &[Planned],
-) -> Result<bool, sqlx::Error> {
-    for (ordinal, stage) in (1i32..).zip(stages) {
-        let id = Uuid::now_v7();
-        sqlx::query!(
-            "insert into stage (id, item, plan_number, ordinal, role, name, needed, reason, state, opened_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            id,
-            item.0,
-            plan_number,
-            ordinal,
-            stage.role,
-            stage.name,
-            stage.needed,
-            stage.reason,
-            if ordinal == 1 { "open" } else { "waiting" },
-            (ordinal == 1).then_some(now),
-        )
-        .execute(&mut *conn)
-        .await?;
-        for person in &stage.deciders {
-            sqlx::query!(
-                "insert into stage_decider (stage, person) values ($1, $2) on conflict do nothing",
-                id,
-                person.0
-            )
-            .execute(&mut *conn)
-            .await?;
+    items: &[(ItemId, i32, &[Planned])],
+) -> Result<(), sqlx::Error> {
+    let (mut rows, mut asking, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    for (item, plan_number, stages) in items {
+        for (ordinal, stage) in (1i32..).zip(*stages) {
+            let id = Uuid::now_v7();
+            rows.push(serde_json::json!({
+                "id": id, "item": item, "plan_number": plan_number, "ordinal": ordinal, "role": stage.role,
+                "name": stage.name, "needed": stage.needed, "reason": stage.reason,
+            }));
+            asking.extend(stage.deciders.iter().map(|_| id));
+            asked.extend(stage.deciders.iter().map(|person| person.0));
         }
     }
-    Ok(!stages.is_empty())
+    sqlx::query!(
+        "with made as (
+             insert into stage (id, item, plan_number, ordinal, role, name, needed, reason, state, opened_at)
+             select s.id, s.item, s.plan_number, s.ordinal, s.role, s.name, s.needed, s.reason,
+                    case when s.ordinal = 1 then 'open' else 'waiting' end, case when s.ordinal = 1 then $1::timestamptz end
+               from jsonb_to_recordset($2) as s (id uuid, item uuid, plan_number integer, ordinal integer, role text,
+                                                 name text, needed integer, reason text)
+         )
+         insert into stage_decider (stage, person)
+         select d.stage, d.person from unnest($3::uuid[], $4::uuid[]) as d (stage, person) on conflict do nothing",
+        now,
+        serde_json::Value::Array(rows),
+        &asking,
+        &asked,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// For whom this person would decide the stage: themselves first, else somebody who delegated to them; None: not theirs.

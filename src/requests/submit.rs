@@ -10,13 +10,14 @@ use super::{RequestError, notify, settle, sight};
 use crate::access::{self, Actor, Ask, Object, op};
 use crate::catalog::{self, Rules};
 use crate::changes;
-use crate::evidence::{By, Facts, Record, action, append, hold};
+use crate::evidence::{By, Facts, Record, action, append, append_all};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::people::{self, NewPerson};
 use crate::plan::field::{FieldError, Raw};
 use crate::plan::{
-    Answers, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver, list_change,
-    mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox, unlock,
+    Answers, Concerned, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver,
+    list_change, mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox,
+    unlock,
 };
 use crate::target::{SystemKey, Value};
 
@@ -293,33 +294,32 @@ async fn try_submit(
     }
     let (draft, by) = draft(&mut tx, now, (actor, asker), (ask.kind, &ask.raw)).await?;
     let subject = subject(&mut tx, now, &by, &draft).await?;
+    // From here until the commit nobody else gets a number: everything that can be known is known, and few statements follow.
+    // The request's own lock is taken with its first record; before the commit nobody else knows of it.
     let number = RequestNumber(
         sqlx::query_scalar!("update request_counter set last = last + 1 returning last").fetch_one(&mut *tx).await?,
     );
-    hold(&mut tx, &super::subject(number)).await?;
-    let request = insert(&mut tx, now, (number, asker, subject), ask, &draft).await?;
-    record(&mut tx, now, &by, number, (&draft, subject)).await?;
-    let key = digest_key(&mut tx, request).await?;
-    for (ordinal, (item, stages)) in (1i32..).zip(draft.planned.plan.items.iter().zip(&draft.planned.stages)) {
-        let id = ItemId::new();
-        write_item(
-            &mut tx,
-            now,
-            &by,
-            NewItem { number, request, id, ordinal, key: &key, basis: &draft.planned.basis },
-            (item, stages),
-        )
-        .await?;
-    }
+    let (request, key) = insert(&mut tx, now, (number, asker, subject), ask, &draft).await?;
+    let planned = &draft.planned;
+    let items: Vec<_> = (1i32..)
+        .zip(planned.plan.items.iter().zip(&planned.stages))
+        .map(|(ordinal, (item, stages))| {
+            let new = NewItem { number, request, id: ItemId::new(), ordinal, key: &key, basis: &planned.basis };
+            (new, item, stages.as_slice())
+        })
+        .collect();
+    let submitted = submitted(&by, number, (&draft, subject))?;
+    write_items(&mut tx, now, &by, (vec![submitted], &items)).await?;
     if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
         sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
     }
-    if draft.planned.stages.iter().any(Vec::is_empty) {
-        super::settle_approved(&mut tx, now, &by, request).await?;
-    }
-    changes::unlock(&mut tx, request).await?;
     notify::submitted(&mut tx, now, request).await?;
-    settle::settle(&mut tx, now, &by, request).await?;
+    // While every item waits for its decision there is nothing to begin with, and no state to change.
+    if planned.stages.iter().any(Vec::is_empty) {
+        super::settle_approved(&mut tx, now, &by, request).await?;
+        changes::unlock(&mut tx, request).await?;
+        settle::settle(&mut tx, now, &by, request).await?;
+    }
     tx.commit().await?;
     metrics::counter!("tenure_requests_submitted_total", "kind" => ask.kind.as_str()).increment(1);
     Ok(number)
@@ -371,7 +371,7 @@ async fn insert(
     (number, asker, subject): (RequestNumber, PersonId, PersonId),
     ask: &Asked,
     draft: &Draft,
-) -> Result<RequestId, RequestError> {
+) -> Result<(RequestId, Vec<u8>), RequestError> {
     let id = RequestId::new();
     let level = draft.planned.rules.service_levels.body.for_request(draft.answers.route_kind());
     let digest_key: [u8; 32] = rand::random();
@@ -397,21 +397,37 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    // Whoever asks and whom it is about decide nothing in it; whose mailbox or list others would change has a say.
+    // Whoever asks, whom it is about and whoever gains by it decide nothing in it; whose mailbox or list others would change
+    // has a say. A name that is taken is a violation: somebody else just took it, and everything is planned again.
+    let mut parties = super::sight_mail::people_behind(conn, &concerned(&draft.answers)).await?;
+    parties.push(asker.0);
+    parties.extend(draft.answers.subject_is_party().then_some(subject.0));
+    let names: BTreeSet<&(String, String)> = draft.planned.plan.names.iter().collect();
+    let (namespaces, values): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
     sqlx::query!(
-        "insert into request_role (request, person, role)
-         select $1, who, 'party' from unnest($2::uuid[]) who on conflict do nothing",
+        "with party as (
+             insert into request_role (request, person, role)
+             select $1, p.person, 'party' from unnest($2::uuid[]) as p (person) on conflict do nothing
+         )
+         insert into reservation (system, namespace, value, request)
+         select $3, n.namespace, n.value, $1 from unnest($4::text[], $5::text[]) as n (namespace, value)",
         id.0,
-        &[Some(asker.0), draft.answers.subject_is_party().then_some(subject.0)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
+        &parties,
+        draft.planned.directory.0,
+        &namespaces as &[&str],
+        &values as &[&str],
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    parties(conn, id, &draft.answers).await?;
-    reserve(conn, (id, &draft.planned)).await?;
-    Ok(id)
+    Ok((id, digest_key.to_vec()))
+}
+
+/// Whoever gains by the answers.
+fn concerned(answers: &Answers) -> Concerned {
+    let mut concerned = answers.others_concerned();
+    concerned.people.extend(answers.subject().filter(|_| answers.subject_is_party()));
+    concerned
 }
 
 /// Whoever gains by the answers decides nothing in the request either, from now on.
@@ -420,9 +436,7 @@ pub(super) async fn parties(
     request: RequestId,
     answers: &Answers,
 ) -> Result<(), RequestError> {
-    let mut concerned = answers.others_concerned();
-    concerned.people.extend(answers.subject().filter(|_| answers.subject_is_party()));
-    let concerned = super::sight_mail::people_behind(conn, &concerned).await?;
+    let concerned = super::sight_mail::people_behind(conn, &concerned(answers)).await?;
     let decided = sqlx::query_scalar!(
         "select p.display_name from request_role r join person p on p.id = r.person
           where r.request = $1 and r.role = 'decider' and r.person = any ($2) order by 1 limit 1",
@@ -455,27 +469,22 @@ pub(super) async fn reserve(
     // One book of names for the directory and the organisations that belong to it: an address is taken once.
     let system = &planned.directory;
     let names: BTreeSet<&(String, String)> = planned.plan.names.iter().collect();
-    for (namespace, value) in names {
-        sqlx::query!(
-            "insert into reservation (system, namespace, value, request) values ($1, $2, $3, $4)",
-            system.0,
-            namespace,
-            value,
-            request.0
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
+    let (namespaces, values): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
+    sqlx::query!(
+        "insert into reservation (system, namespace, value, request)
+         select $1, n.namespace, n.value, $2 from unnest($3::text[], $4::text[]) as n (namespace, value)",
+        system.0,
+        request.0,
+        &namespaces as &[&str],
+        &values as &[&str],
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-async fn record(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    number: RequestNumber,
-    (draft, subject): (&Draft, PersonId),
-) -> Result<(), RequestError> {
+fn submitted(by: &By, number: RequestNumber, (draft, subject): (&Draft, PersonId)) -> Result<Record, RequestError> {
     let mut detail = Facts::default()
         .plain("kind", draft.answers.kind().as_str())
         .plain("subject", subject.to_string())
@@ -486,9 +495,7 @@ async fn record(
             detail = detail.personal(&format!("answers.{name}"), crate::requests::fact(value));
         }
     }
-    append(conn, now, &Record { detail, ..Record::of_request(action::REQUEST_SUBMITTED, number.0, by.clone()) })
-        .await?;
-    Ok(())
+    Ok(Record { detail, ..Record::of_request(action::REQUEST_SUBMITTED, number.0, by.clone()) })
 }
 
 pub(super) async fn digest_key(conn: &mut PgConnection, request: RequestId) -> Result<Vec<u8>, RequestError> {
@@ -508,6 +515,9 @@ pub(super) struct NewItem<'a> {
     pub basis: &'a serde_json::Value,
 }
 
+/// An item with what it amounts to and who is asked.
+type Written<'a> = (NewItem<'a>, &'a PlannedItem, &'a [stages::Planned]);
+
 /// An item with its steps and stages; without stages it is approved as it is, which is what its route says.
 pub(super) async fn write_item(
     conn: &mut PgConnection,
@@ -516,27 +526,47 @@ pub(super) async fn write_item(
     new: NewItem<'_>,
     (item, stages): (&PlannedItem, &[stages::Planned]),
 ) -> Result<(), RequestError> {
-    let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    let digest = digest(new.key, &effect);
+    write_items(conn, now, by, (Vec::new(), &[(new, item, stages)])).await
+}
+
+/// Items of one request, each kind of row in one statement; in evidence after those records.
+async fn write_items(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    by: &By,
+    (mut records, items): (Vec<Record>, &[Written<'_>]),
+) -> Result<(), RequestError> {
+    let Some((first, ..)) = items.first() else { return Ok(()) };
+    let (mut effects, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for (new, item, stages) in items {
+        let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let (digest, without_stage) = (digest(new.key, &effect), stages.is_empty());
+        rows.push(serde_json::json!({
+            "id": new.id, "ordinal": new.ordinal, "label": item.label, "entitlement": item.entitlement, "sox": item.sox,
+            "state": if without_stage { "approved" } else { "deciding" }, "digest": digest, "basis": new.basis,
+        }));
+        records.push(planned_record(by, (new.number, new.ordinal), (item, &digest, new.basis, without_stage)));
+        effects.push(effect);
+    }
     sqlx::query!(
         "insert into item (id, request, ordinal, label, state, entitlement, sox, digest, effect, basis)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        new.id.0,
-        new.request.0,
-        new.ordinal,
-        item.label,
-        if stages.is_empty() { "approved" } else { "deciding" },
-        item.entitlement.map(|id| id.0),
-        item.sox,
-        digest,
-        effect,
-        new.basis,
+         select i.id, $1, i.ordinal, i.label, i.state, i.entitlement, i.sox, i.digest, i.effect, i.basis
+           from rows from (jsonb_to_recordset($2) as (id uuid, ordinal integer, label text, state text, entitlement uuid,
+                                                      sox boolean, digest text, basis jsonb),
+                           unnest($3::bytea[]))
+                as i (id, ordinal, label, state, entitlement, sox, digest, basis, effect)",
+        first.request.0,
+        serde_json::Value::Array(rows),
+        &effects,
     )
     .execute(&mut *conn)
     .await?;
-    changes::write(conn, (new.request, new.id, 1), &item.steps).await?;
-    stages::write(conn, now, (new.id, 1), stages).await?;
-    planned(conn, now, by, (new.number, new.ordinal), (item, &digest, new.basis, stages.is_empty())).await
+    let steps: Vec<_> = items.iter().map(|(new, item, _)| (new.id, 1, item.steps.as_slice())).collect();
+    changes::write(conn, first.request, &steps).await?;
+    let stages: Vec<_> = items.iter().map(|(new, _, stages)| (new.id, 1, *stages)).collect();
+    stages::write(conn, now, &stages).await?;
+    append_all(conn, now, &records).await?;
+    Ok(())
 }
 
 /// Says in evidence what an item amounts to, what from, and who is asked.
@@ -544,22 +574,29 @@ pub(super) async fn planned(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
+    of: (RequestNumber, i32),
+    plan: (&PlannedItem, &str, &serde_json::Value, bool),
+) -> Result<(), RequestError> {
+    append(conn, now, &planned_record(by, of, plan)).await?;
+    Ok(())
+}
+
+fn planned_record(
+    by: &By,
     (number, ordinal): (RequestNumber, i32),
     (item, digest, basis, without_stage): (&PlannedItem, &str, &serde_json::Value, bool),
-) -> Result<(), RequestError> {
+) -> Record {
     let detail = Facts::default()
         .personal("label", item.label.clone())
         .plain("steps", Value::Number(i64::try_from(item.steps.len()).unwrap_or(i64::MAX)))
         .plain("sox", item.sox)
         .plain("without_stage", without_stage)
         .plain("basis", basis.to_string());
-    let record = Record {
+    Record {
         item: Some(ordinal),
         plan_digest: Some(digest.to_owned()),
         detail,
         rules: changes::rules(basis),
         ..Record::of_request(action::ITEM_PLANNED, number.0, by.clone())
-    };
-    append(conn, now, &record).await?;
-    Ok(())
+    }
 }

@@ -32,11 +32,6 @@ impl From<ErasureError> for Error {
     }
 }
 
-/// Whether the viewer may propose to erase that person.
-pub async fn may_propose(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> bool {
-    permit::<op::ProposeErasure>(conn, &me.actor(), Object::Person(person)).await.is_ok()
-}
-
 async fn consequences(conn: &mut PgConnection, person: PersonId) -> Result<Consequences, Error> {
     let about = crate::requests::erase::about(conn, person).await?;
     let about = words::count(usize::try_from(about).unwrap_or(0), "request", "requests");

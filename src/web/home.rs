@@ -7,12 +7,16 @@ use sqlx::PgConnection;
 
 use super::lookup::{self, Find};
 use super::view::home::{Figure, HomePage, TeamMember, TourStep, Waiting};
-use super::view::parts::{Badge, Link, Person};
+use super::view::parts::{Badge, Count, Link, Person};
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, requests, words};
 use crate::access::Operation;
-use crate::requests::list::{Filter, Sort, count, list, waiting_for};
+use crate::evidence::history;
+use crate::requests::list::{COUNTED, Filter, Sort, counts, list, waiting_for};
+
+/// How far the records of a week are counted.
+const RECORDS_COUNTED: i64 = 10_000;
 
 /// `GET /`
 pub async fn page(State(state): State<AppState>, me: SignedIn) -> Result<Response, Error> {
@@ -185,7 +189,7 @@ async fn team(conn: &mut PgConnection, me: &SignedIn) -> Result<(Vec<TeamMember>
 }
 
 async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, Error> {
-    let figure = |label: &str, value: i64, detail: &str, href: &str, tone| Figure {
+    let figure = |label: &str, value: Count, detail: &str, href: &str, tone| Figure {
         label: label.to_owned(),
         value: value.to_string(),
         detail: detail.to_owned(),
@@ -198,33 +202,36 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
         let risk = Filter { breaches_before: Some(me.now + TimeDelta::hours(4)), ..open.clone() };
         let stuck = Filter { state: Some("needs_person".to_owned()), ..open.clone() };
         let free = Filter { unassigned: true, ..open.clone() };
-        let (risk, stuck) = (count(conn, me.viewer(), &risk).await?, count(conn, me.viewer(), &stuck).await?);
-        figures.push(figure("Open", count(conn, me.viewer(), &open).await?, "in the queue", "/queue", ""));
+        let counted = counts(conn, me.viewer(), [&open, &risk, &stuck, &free]).await?;
+        let [open, risk, stuck, free] = counted.map(|found| Count::up_to(found, COUNTED));
+        figures.push(figure("Open", open, "in the queue", "/queue", ""));
         figures.push(figure(
             "At risk",
             risk,
             "due within 4 hours",
             "/queue?view=risk",
-            if risk > 0 { "warn" } else { "" },
+            if risk.number > 0 { "warn" } else { "" },
         ));
         figures.push(figure(
             "Needs a person",
             stuck,
             "stopped steps",
             "/queue?view=stuck",
-            if stuck > 0 { "bad" } else { "" },
+            if stuck.number > 0 { "bad" } else { "" },
         ));
-        figures.push(figure("Unassigned", count(conn, me.viewer(), &free).await?, "", "/queue?view=unassigned", ""));
+        figures.push(figure("Unassigned", free, "", "/queue?view=unassigned", ""));
     }
     if me.may(Operation::SeeAdoption) {
         let orphans = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from account where person is null and kind = 'unknown' and gone_at is null"#
+            r#"select count(*) as "count!" from (
+                   select from account where person is null and kind = 'unknown' and gone_at is null limit $1) counted"#,
+            COUNTED + 1
         )
         .fetch_one(&mut *conn)
         .await?;
         figures.push(figure(
             "Without a person",
-            orphans,
+            Count::up_to(orphans, COUNTED),
             "accounts to look at",
             "/adoption",
             if orphans > 0 { "warn" } else { "" },
@@ -232,10 +239,9 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
     }
     if me.may(Operation::SeeHistory) {
         let since = me.now - TimeDelta::days(7);
-        let records = sqlx::query_scalar!(r#"select count(*) as "count!" from evidence_record where at > $1"#, since)
-            .fetch_one(&mut *conn)
-            .await?;
-        figures.push(figure("Records", records, "in the last 7 days", "/history", ""));
+        let lately = history::Filter { from: Some(since), ..history::Filter::default() };
+        let records = history::count(conn, &lately, RECORDS_COUNTED + 1).await?;
+        figures.push(figure("Records", Count::up_to(records, RECORDS_COUNTED), "in the last 7 days", "/history", ""));
     }
     Ok(figures)
 }

@@ -65,7 +65,8 @@ pub struct Find {
     pub after: Option<(String, Uuid)>,
 }
 
-const SELECT: &str = "select p.id, p.display_name, p.employee_number, p.state, p.mail, p.phone, p.source,
+/// What is told of the people that were found (`found p`).
+const TOLD: &str = "select p.id, p.display_name, p.employee_number, p.state, p.mail, p.phone, p.source,
        coalesce((select a.user_name from account a where a.person = p.id and a.gone_at is null order by a.kind <> 'person', a.user_name limit 1),
                 (select s.user_name from sign_in s where s.person = p.id), p.employee_number) as key,
        exists (select from account a where a.person = p.id and a.locked and a.gone_at is null) as locked,
@@ -74,75 +75,166 @@ const SELECT: &str = "select p.id, p.display_name, p.employee_number, p.state, p
        (select count(distinct g.entitlement) from access_grant g where g.person = p.id and g.ended_at is null) as held,
        e.type, e.title, d.name as department, s.name as site, e.manager, m.display_name as manager_name,
        e.first_day, e.last_day
-  from person p
-  left join lateral (select * from employment e where e.person = p.id
-                      order by (e.first_day <= business_day() and (e.last_day is null or e.last_day >= business_day())) desc,
-                               e.first_day desc limit 1) e on true
+  from found p
+  left join lateral (select * from employment e where e.person = p.id";
+/// The employment that counts today stands first.
+const PRESENT: &str =
+    " order by (e.first_day <= business_day() and (e.last_day is null or e.last_day >= business_day())) desc,
+                               e.first_day desc limit 1)";
+const JOINED: &str = " e on true
   left join department d on d.id = e.department
   left join site s on s.id = e.site
-  left join person m on m.id = e.manager
- where true";
+  left join person m on m.id = e.manager";
+
+/// How far people are counted.
+pub const COUNTED: i64 = 10_000;
+/// How many are looked at by each way in which a word may be theirs, before the best are chosen.
+const CANDIDATES: i64 = 100;
 
 /// People by name, or the best match first while something is searched for.
 pub async fn people(conn: &mut PgConnection, find: &Find, limit: i64) -> Result<Vec<Line>, Error> {
-    let mut query = QueryBuilder::new(SELECT);
     let words = folded(&find.search);
-    narrow(&mut query, find, &words);
-    if words.is_empty() || find.by_name {
-        query.push(" order by p.display_name, p.id");
+    let mut query = QueryBuilder::new("with ");
+    // Whoever is shown is found first: what is told of them is looked up for a page, not for a company.
+    let order = if words.is_empty() || find.by_name {
+        named(&mut query, find, &words, limit);
+        " order by p.display_name, p.id"
     } else {
-        query.push(" order by (p.folded like ").push_bind(format!("{words}%")).push(") desc, word_similarity(");
-        query.push_bind(words).push(", p.folded) desc, p.display_name, p.id");
-    }
-    query.push(" limit ").push_bind(limit);
-    let rows = query.build().fetch_all(conn).await?;
+        matching(&mut query, find, &words, limit);
+        " order by p.rank"
+    };
+    query.push(TOLD).push(PRESENT).push(JOINED).push(order);
+    // Planned anew for each word: how many people have it decides the way.
+    let rows = query.build().persistent(words.is_empty()).fetch_all(conn).await?;
     Ok(rows.iter().map(|row| line(row, find.team_of)).collect::<Result<_, sqlx::Error>>()?)
 }
 
-/// How many there are, without the page.
+/// How many there are, without the page; counted up to one beyond [`COUNTED`].
 pub async fn count(conn: &mut PgConnection, find: &Find) -> Result<i64, Error> {
-    let mut query = QueryBuilder::new("select count(*) from (");
-    query.push(SELECT);
-    narrow(&mut query, &Find { after: None, ..find.clone() }, &folded(&find.search));
-    query.push(") found");
-    Ok(query.build_query_scalar().fetch_one(conn).await?)
+    let words = folded(&find.search);
+    let mut query = QueryBuilder::new("with ");
+    named(&mut query, &Find { after: None, ..find.clone() }, &words, COUNTED + 1);
+    query.push("select count(*) from found");
+    Ok(query.build_query_scalar().persistent(words.is_empty()).fetch_one(conn).await?)
 }
 
-fn narrow(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
+/// All who have the words, by name: `found`; those who are spelt much alike where nobody has them.
+fn named(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str, limit: i64) {
     if !words.is_empty() {
-        query.push(" and (p.folded like ").push_bind(format!("%{words}%"));
-        query.push(" or exists (select from account a where a.person = p.id and a.gone_at is null and lower(a.user_name) like ");
-        query
-            .push_bind(format!("{words}%"))
-            .push(") or exists (select from sign_in s where s.person = p.id and s.user_name_folded like ");
-        query
-            .push_bind(format!("{words}%"))
-            .push(") or word_similarity(")
-            .push_bind(words.to_owned())
-            .push(", p.folded) > 0.5)");
+        query.push("written as materialized (");
+        written(query, find, words);
+        query.push("), ");
     }
-    // Who never came, or was erased, is in no list; whoever holds the address finds what is left.
-    match find.one {
-        Some(one) => query.push(" and p.id = ").push_bind(one),
-        None => query.push(" and p.state not in ('withdrawn', 'erased')"),
+    query.push("found as (select * from person p where true");
+    if !words.is_empty() {
+        query.push(" and p.id in (select id from written union all select id from ");
+        like(query, find, words);
+        query.push(" where not exists (select from written))");
+    }
+    narrow(query, find);
+    // A number in the text: a plan for any number would be one for many.
+    query.push(format_args!(" order by p.display_name, p.id limit {limit}) "));
+}
+
+/// The best matches: `found`, with their rank. A word may begin a name, an account or a user name; where these are few, it
+/// may stand anywhere or be spelt much alike. Each way looks at so many people and no more, so that two letters in a company
+/// of a million are answered while somebody types.
+fn matching(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str, limit: i64) {
+    query.push("begun as materialized (");
+    if find.by_state() {
+        query.push("select id from named_so(").push_bind(words.to_owned()).push(", ").push_bind(until(words));
+        query.push(", ").push_bind(find.states()).push(", ").push_bind(CANDIDATES).push(") begins (id)");
+    } else {
+        written(query, find, words);
+    }
+    query.push(format_args!("), few as materialized (select (select count(*) from begun) < {limit} as are), "));
+    query.push("near as (select id from begun union select id from ");
+    like(query, find, words);
+    query.push(" where (select are from few)), found as (select p.*, row_number() over (order by (p.folded like ");
+    query.push_bind(format!("{words}%")).push(") desc, word_similarity(").push_bind(words.to_owned());
+    query.push(", p.folded) desc, p.display_name, p.id) as rank from person p where p.id in (select id from near)");
+    narrow(query, find);
+    query.push(format_args!(" order by rank limit {limit}) "));
+}
+
+/// Those who have the words anywhere, or are spelt much alike. Two letters inside of words are half the company's.
+fn like(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
+    let most = if words.len() > 2 { CANDIDATES } else { 0 };
+    query.push("named_like(").push_bind(words.to_owned()).push(", ").push_bind(find.states());
+    query.push(format_args!(", {most}) alike (id)"));
+}
+
+/// The ids of all whose names, accounts or user names have the words.
+fn written(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
+    let between = |query: &mut QueryBuilder<Postgres>, column: &str| {
+        query.push(column).push(" ~>=~ ").push_bind(words.to_owned());
+        query.push(" and ").push(column).push(" ~<~ ").push_bind(until(words));
+        narrow(query, find);
     };
+    query.push("select p.id from person p where p.folded like ");
+    query.push_bind(if words.len() > 2 { format!("%{words}%") } else { format!("{words}%") });
+    narrow(query, find);
+    query.push(" union select p.id from person p where p.folded like ").push_bind(format!("% {words}%"));
+    narrow(query, find);
+    query.push(" union select p.id from account a join person p on p.id = a.person where a.gone_at is null and ");
+    between(query, "lower(a.user_name)");
+    query.push(" union select p.id from sign_in s join person p on p.id = s.person where ");
+    between(query, "s.user_name_folded");
+}
+
+/// The end of everything that begins with the words, in the order of bytes.
+fn until(words: &str) -> String {
+    format!("{words}{}", char::MAX)
+}
+
+impl Find {
+    /// The states that people are looked for in. Who never came, or was erased, is in no list; whoever holds the address finds
+    /// what is left.
+    fn states(&self) -> Vec<&'static str> {
+        let mut states = vec!["expected", "active", "left"];
+        states.retain(|state| {
+            (!self.here || *state != "left")
+                && (!self.joining || *state == "expected")
+                && (!self.left || *state == "left")
+                && (!(self.leaving || self.without_account) || *state == "active")
+        });
+        if self.one.is_some() {
+            states.extend(["withdrawn", "erased"]);
+        }
+        states
+    }
+
+    /// Nothing but their state decides who is meant.
+    fn by_state(&self) -> bool {
+        self.one.is_none() && self.team_of.is_none() && !(self.leaving || self.without_account || self.locked)
+    }
+}
+
+fn narrow(query: &mut QueryBuilder<Postgres>, find: &Find) {
+    if let Some(one) = find.one {
+        query.push(" and p.id = ").push_bind(one);
+    }
+    let states: Vec<String> = find.states().iter().map(|state| format!("'{state}'")).collect();
+    query.push(format_args!(" and p.state in ({})", states.join(", ")));
     if let Some(lead) = find.team_of {
         if find.direct {
-            query.push(" and e.manager = ").push_bind(lead);
+            query.push(" and p.id in (select e.person from employment e where e.manager = ").push_bind(lead);
+            query.push(") and (select e.manager from employment e where e.person = p.id").push(PRESENT);
+            query.push(" = ").push_bind(lead);
         } else {
             query.push(" and p.id in (select team_of(").push_bind(lead).push("))");
         }
     }
+    if find.leaving {
+        query.push(" and p.id in (select e.person from employment e where e.last_day is not null)");
+        query
+            .push(" and (select e.last_day from employment e where e.person = p.id")
+            .push(PRESENT)
+            .push(" is not null");
+    }
     let conditions = [
-        (find.joining, " and p.state = 'expected'"),
-        (find.leaving, " and p.state = 'active' and e.last_day is not null"),
-        (find.left, " and p.state = 'left'"),
-        (find.here, " and p.state in ('active', 'expected')"),
         (find.locked, " and exists (select from account a where a.person = p.id and a.locked and a.gone_at is null)"),
-        (
-            find.without_account,
-            " and p.state = 'active' and not exists (select from account a where a.person = p.id and a.gone_at is null)",
-        ),
+        (find.without_account, " and not exists (select from account a where a.person = p.id and a.gone_at is null)"),
     ];
     for (wanted, condition) in conditions {
         if wanted {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::lookup::{self, Find, Line};
 use super::requests::{ROWS, links};
 use super::view::lists::Tab;
-use super::view::parts::{Crumb, Empty, Fact, Facts, Link, Person};
+use super::view::parts::{Count, Crumb, Empty, Fact, Facts, Link, Person};
 use super::view::people::{AccountRow, HeldRow, OpenRequest, PastChange, PeoplePage, PersonPage, PersonRow};
 use super::view::request::{MenuAction, Notice};
 use super::view::shell::Nav;
@@ -18,7 +18,7 @@ use super::view::states;
 use super::view::{Timeline, Tone};
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, Fields, cursor, words};
-use crate::access::{Ask, Object, Operation, op, permit};
+use crate::access::{self, Actor, Object, Operation, op, permit};
 use crate::catalog;
 use crate::evidence::{action, history};
 use crate::grants;
@@ -87,7 +87,11 @@ pub async fn people(
         places.push(Link::new("Erasures", "/erasures"));
     }
     let page = PeoplePage {
-        summary: words::count(usize::try_from(all).unwrap_or(0), "person", "people"),
+        summary: if all == 1 {
+            "1 person".to_owned()
+        } else {
+            format!("{} people", Count::up_to(all, lookup::COUNTED))
+        },
         tabs,
         query: find.search.clone(),
         view: view.to_owned(),
@@ -119,23 +123,23 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
     let mut conn = state.pool.acquire().await?;
     let actor = me.actor();
     permit::<op::SeePerson>(&mut conn, &actor, Object::Person(id)).await?;
-    let fully = permit::<op::SeePersonFully>(&mut conn, &actor, Object::Person(id)).await.is_ok();
+    let may = May::of(&mut conn, &actor, id).await?;
+    let fully = may.see_fully;
     let line = lookup::person(&mut conn, id).await?.ok_or_else(Error::not_found)?;
     let accounts = if fully { look::accounts_of(&mut conn, id).await? } else { Vec::new() };
     let held = if fully { held(&mut conn, &me, id).await? } else { Vec::new() };
     let open = open_requests(&mut conn, &me, id).await?;
     let direct = Find { team_of: Some(id), direct: true, here: true, ..Find::default() };
     let reports = lookup::people(&mut conn, &direct, 100).await?;
-    let buttons = buttons(&mut conn, &me, &line).await?;
     let page = PersonPage {
         crumbs: vec![Crumb::to("People", "/people"), Crumb::here(&line.name)],
         id: id.to_string(),
         name: line.name.clone(),
         summary: summary(&me, &line, fully),
         state: (fully || matches!(line.state.as_str(), "left" | "erased")).then(|| line.badge(me.today())).flatten(),
-        buttons,
-        changes: changes(&mut conn, &me, &line).await?,
-        notices: if fully { notices(&mut conn, &me, &line, &accounts).await? } else { Vec::new() },
+        buttons: buttons(&may, &line),
+        changes: changes(&may, &line),
+        notices: if fully { notices(&mut conn, &may, &line, &accounts).await? } else { Vec::new() },
         seen: accounts
             .iter()
             .map(|account| account.seen_at)
@@ -154,6 +158,36 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         shell: me.shell(&state, &mut conn, line.name.clone(), Nav::People).await?,
     };
     viewer::page(&page)
+}
+
+/// What the viewer may do about somebody: asked at once, for what the page offers.
+struct May {
+    see_fully: bool,
+    change: bool,
+    give_role: bool,
+    ask_unlock: bool,
+    ask_reset: bool,
+    ask_access: bool,
+    ask_leaver: bool,
+    propose_erasure: bool,
+}
+
+impl May {
+    async fn of(conn: &mut PgConnection, actor: &Actor, person: PersonId) -> Result<Self, Error> {
+        let operations = [
+            Operation::SeePersonFully,
+            Operation::ChangePerson,
+            Operation::GiveRole,
+            Operation::AskUnlock,
+            Operation::AskPasswordReset,
+            Operation::AskAccess,
+            Operation::AskLeaver,
+            Operation::ProposeErasure,
+        ];
+        let [see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure] =
+            access::allowed(conn, actor, Object::Person(person), operations).await?;
+        Ok(Self { see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure })
+    }
 }
 
 fn summary(me: &SignedIn, line: &Line, fully: bool) -> String {
@@ -195,7 +229,7 @@ fn facts(line: &Line, fully: bool) -> Facts {
 /// What concerns everybody who looks. A last day by itself changes no account: only a leaver's request does.
 async fn notices(
     conn: &mut PgConnection,
-    me: &SignedIn,
+    may: &May,
     line: &Line,
     accounts: &[look::Account],
 ) -> Result<Vec<Notice>, Error> {
@@ -230,7 +264,7 @@ async fn notices(
     if let Some(day) = last_day.filter(|_| line.state == "active" && open_end && !asked) {
         let mut leaves = notice(Tone::Warn, &format!("Leaves on {}.", super::view::parts::long_day(day)), "");
         "Nobody has asked for the end of their accounts: they would stay enabled.".clone_into(&mut leaves.text);
-        if may_ask(conn, me, Ask::Leaver, line.id).await {
+        if may.ask_leaver {
             leaves.action = Some(Link::new("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
         }
         notices.push(leaves);
@@ -238,45 +272,38 @@ async fn notices(
     Ok(notices)
 }
 
-async fn may_ask(conn: &mut PgConnection, me: &SignedIn, ask: Ask, person: PersonId) -> bool {
-    permit::<op::Submit>(conn, &me.actor(), Object::Ask(ask, Some(person))).await.is_ok()
-}
-
-async fn buttons(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<Link>, Error> {
+fn buttons(may: &May, line: &Line) -> Vec<Link> {
     let mut buttons = Vec::new();
-    let (person, actor) = (Object::Person(line.id), me.actor());
-    if permit::<op::ChangePerson>(conn, &actor, person).await.is_ok()
-        && !matches!(line.state.as_str(), "withdrawn" | "erased")
-    {
+    if may.change && !matches!(line.state.as_str(), "withdrawn" | "erased") {
         buttons.push(Link::new("Change …", format!("/people/{}/edit", line.id)));
     }
-    if permit::<op::GiveRole>(conn, &actor, person).await.is_ok() && line.state == "active" {
+    if may.give_role && line.state == "active" {
         buttons.push(Link::new("Roles …", format!("/people/{}/roles", line.id)));
     }
-    if line.locked && may_ask(conn, me, Ask::Unlock, line.id).await {
+    if line.locked && may.ask_unlock {
         buttons.push(Link::new("Unlock", format!("/requests/new/unlock?person={}", line.id)));
     }
-    if line.accounts > 0 && may_ask(conn, me, Ask::PasswordReset, line.id).await {
+    if line.accounts > 0 && may.ask_reset {
         buttons.push(Link::new("Reset password …", format!("/requests/new/password_reset?person={}", line.id)));
     }
-    Ok(buttons)
+    buttons
 }
 
-async fn changes(conn: &mut PgConnection, me: &SignedIn, line: &Line) -> Result<Vec<MenuAction>, Error> {
+fn changes(may: &May, line: &Line) -> Vec<MenuAction> {
     let mut changes = Vec::new();
-    if matches!(line.state.as_str(), "left" | "withdrawn") && super::erasures::may_propose(conn, me, line.id).await {
+    if matches!(line.state.as_str(), "left" | "withdrawn") && may.propose_erasure {
         changes.push(MenuAction::link("Erase personal data …", format!("/people/{}/erasure", line.id)).danger());
     }
     if matches!(line.state.as_str(), "left" | "withdrawn" | "erased") {
-        return Ok(changes);
+        return changes;
     }
-    if may_ask(conn, me, Ask::Access, line.id).await {
+    if may.ask_access {
         changes.push(MenuAction::link("Access …", format!("/requests/new/access?person={}", line.id)));
     }
-    if may_ask(conn, me, Ask::Leaver, line.id).await {
+    if may.ask_leaver {
         changes.push(MenuAction::link("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
     }
-    Ok(changes)
+    changes
 }
 
 fn account_row(me: &SignedIn, account: &look::Account) -> AccountRow {

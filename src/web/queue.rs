@@ -9,7 +9,7 @@ use super::requests::{ROWS, agents, pager};
 use super::view::errors::Wrong;
 use super::view::forms::Choice;
 use super::view::lists::Tab;
-use super::view::parts::{Empty, Meter, Tone};
+use super::view::parts::{Count, Empty, Meter, Tone};
 use super::view::queue::{BulkAssignPage, BulkRow, QueuePage, QueueRow, SortHead};
 use super::view::shell::Nav;
 use super::view::states;
@@ -18,8 +18,17 @@ use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::ids::{PersonId, RequestNumber};
 use crate::plan::RequestKind;
-use crate::requests::list::{Filter, Line, Sort, count, list};
+use crate::requests::list::{COUNTED, Filter, Line, Sort, counts, list};
 use crate::requests::{desk, find};
+
+/// The queue's views: its key in the address, its words.
+const VIEWS: [(&str, &str); 5] = [
+    ("", "All open"),
+    ("mine", "Mine"),
+    ("unassigned", "Unassigned"),
+    ("risk", "At risk"),
+    ("stuck", "Needs a person"),
+];
 
 /// What the queue's fields ask for.
 pub fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
@@ -60,19 +69,12 @@ pub async fn page(
     let view = fields.text("view");
     let asked = filter(&me, &fields, view);
     let mut lines = list(&mut conn, me.viewer(), &asked, ROWS + 1).await?;
-    let mut tabs = Vec::new();
-    for (key, label) in [
-        ("", "All open"),
-        ("mine", "Mine"),
-        ("unassigned", "Unassigned"),
-        ("risk", "At risk"),
-        ("stuck", "Needs a person"),
-    ] {
-        let wanted = filter(&me, &Fields::default(), key);
-        let found = u64::try_from(count(&mut conn, me.viewer(), &wanted).await?).ok();
+    let views = VIEWS.map(|(key, _)| filter(&me, &Fields::default(), key));
+    let counted = counts(&mut conn, me.viewer(), views.each_ref()).await?.map(|found| Count::up_to(found, COUNTED));
+    let tabs = VIEWS.iter().zip(counted).map(|((key, label), count)| {
         let href = if key.is_empty() { "/queue".to_owned() } else { format!("/queue?view={key}") };
-        tabs.push(Tab::new(label, found, href, view == key));
-    }
+        Tab::new(label, None, href, view == *key).counted(count)
+    });
     let pager = pager(&me, "/queue", &fields, &mut lines);
     let kinds = RequestKind::ASKABLE.iter().map(|kind| Choice::new(kind.as_str(), words::kind(kind.as_str())));
     let some_states =
@@ -88,14 +90,14 @@ pub async fn page(
     let page = QueuePage {
         summary: format!(
             "{} · sorted by {}",
-            tabs.first().and_then(|tab| tab.count).map_or(String::new(), |n| format!("{n} open")),
+            format_args!("{} open", counted[0]),
             match asked.sort {
                 Sort::Clock => "what breaches next",
                 Sort::Number => "number, newest first",
                 Sort::Priority => "priority",
             }
         ),
-        tabs,
+        tabs: tabs.collect(),
         query: fields.text("q").to_owned(),
         view: view.to_owned(),
         kinds: chosen("All kinds", kinds.collect(), fields.text("kind")),

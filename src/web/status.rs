@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
+use super::view::parts::Count;
 use super::view::shell::Problem;
 use super::{AppState, Error};
 use crate::access::{Operation, Viewer, scope};
@@ -22,34 +23,39 @@ enum Trouble {
     Target { name: String, since: String },
 }
 
+/// Things are counted up to this many: nobody works by the difference, and every page would wait for the rest.
+const MOST: i64 = 99;
+
 /// How many things wait for the viewer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waiting {
-    pub approvals: u32,
-    pub queue: u32,
+    pub approvals: Count,
+    pub queue: Count,
 }
 
-/// Counts for the navigation.
+/// Counts for the navigation, in one statement: every page shows them.
 pub async fn waiting(conn: &mut PgConnection, viewer: &Viewer) -> Result<Waiting, Error> {
-    let mut waiting = Waiting::default();
-    if Operation::Decide.may(&viewer.roles) {
-        let mut query = QueryBuilder::<Postgres>::new(
-            "select count(*) from item i join request r on r.id = i.request where i.state = 'deciding' and ",
-        );
-        scope::waiting_items(&mut query, viewer);
-        waiting.approvals = count(conn, query).await?;
+    let (decides, works) = (Operation::Decide.may(&viewer.roles), Operation::SeeQueue.may(&viewer.roles));
+    if !decides && !works {
+        return Ok(Waiting::default());
     }
-    if Operation::SeeQueue.may(&viewer.roles) {
-        let mut query = QueryBuilder::<Postgres>::new("select count(*) from request r where r.settled_at is null and ");
+    let mut query = QueryBuilder::<Postgres>::new("select (");
+    if decides {
+        scope::count_waiting(&mut query, viewer, MOST + 1);
+    } else {
+        query.push("0::bigint");
+    }
+    query.push("), (");
+    if works {
+        query.push("select count(*) from (select from request r where r.settled_at is null and ");
         scope::visible_requests(&mut query, viewer);
-        waiting.queue = count(conn, query).await?;
+        query.push(format_args!(" limit {}) open", MOST + 1));
+    } else {
+        query.push("0::bigint");
     }
-    Ok(waiting)
-}
-
-async fn count(conn: &mut PgConnection, mut query: QueryBuilder<Postgres>) -> Result<u32, Error> {
-    let count: i64 = query.build_query_scalar().fetch_one(conn).await?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    query.push(")");
+    let (approvals, queue): (i64, i64) = query.build_query_as().fetch_one(conn).await?;
+    Ok(Waiting { approvals: Count::up_to(approvals, MOST), queue: Count::up_to(queue, MOST) })
 }
 
 /// The banner, where something is the matter.

@@ -215,9 +215,10 @@ async fn requests(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64
     let number = text.parse::<crate::ids::RequestNumber>().map_or(0, |number| number.0);
     let like = format!("%{}%", text.replace(['%', '_', '\\', '\0'], ""));
     query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(like);
-    query.push(") order by r.number desc limit ").push_bind(limit);
+    query.push(format_args!(") order by r.number desc limit {limit}"));
+    // Planned anew for each word: how many titles have it decides the way.
     let rows: Vec<(i64, String, String, chrono::DateTime<chrono::Utc>)> =
-        query.build_query_as().fetch_all(conn).await?;
+        query.build_query_as().persistent(false).fetch_all(conn).await?;
     let hits = rows.into_iter().map(|(number, title, state, asked_at)| Hit {
         href: format!("/requests/{number}"),
         title,

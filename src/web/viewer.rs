@@ -294,7 +294,7 @@ fn header_viewer(viewer: &Viewer, counts: &status::Waiting) -> view::Viewer {
     // Anybody may be asked to stand in; the place is shown to those who are asked as what they are, or once something waits.
     let decides = [Role::Manager, Role::Owner, Role::Desk, Role::Security].iter().any(|role| viewer.has(*role));
     add(
-        may(Operation::Decide) && (decides || counts.approvals > 0),
+        may(Operation::Decide) && (decides || counts.approvals.number > 0),
         NavItem::waiting(Nav::Approvals, counts.approvals),
     );
     add(may(Operation::SeeTeam), NavItem::new(Nav::Team));

@@ -76,7 +76,7 @@ impl Bench {
                 step
             })
             .collect();
-        tenure::changes::write(&mut conn, (request, item, 1), &steps).await.unwrap();
+        tenure::changes::write(&mut conn, request, &[(item, 1, &steps)]).await.unwrap();
         tenure::changes::unlock(&mut conn, request).await.unwrap();
         Self {
             pool,

@@ -25,4 +25,5 @@ mod recorded;
 mod safety;
 mod separation;
 mod settings;
+mod wide;
 mod witness;

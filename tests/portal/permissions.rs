@@ -108,8 +108,40 @@ async fn reaches_mean_what_they_say_on_real_objects(options: PgPoolOptions, conn
         let listed: Vec<RequestId> = query.build_query_scalar().fetch_all(&portal.pool).await.unwrap();
         assert_eq!(listed.contains(&open.0), seen == "yes", "{name}");
         assert_eq!(listed.contains(&hidden.0), seen_hidden == "yes", "{name}");
+        // As many wait for them as they may decide about.
+        let mut query = QueryBuilder::new("");
+        scope::count_waiting(&mut query, &who, 100);
+        let waiting: i64 = query.build_query_scalar().fetch_one(&portal.pool).await.unwrap();
+        let decides_hidden = allowed::<op::Decide>(&portal, &who, Object::Item(hidden.1)).await;
+        let may = [decides, decides_hidden].iter().filter(|may| **may == "yes").count();
+        assert_eq!(usize::try_from(waiting).unwrap(), may, "{name}");
     }
     insta::assert_snapshot!(table);
+}
+
+#[sqlx::test]
+async fn below_somebody_is_the_same_asked_from_above_and_from_below(options: PgPoolOptions, connect: PgConnectOptions) {
+    let portal = Portal::start(options, connect).await;
+    let company = portal.company().await;
+    let differ = "select count(*) from person a cross join person b
+                   where is_below(a.id, b.id) is distinct from (a.id in (select team_of(b.id)))";
+    let below = "select count(*) from person a cross join person b where is_below(a.id, b.id)";
+    let count = async |text: &'static str| -> i64 { sqlx::query_scalar(text).fetch_one(&portal.owner).await.unwrap() };
+    assert_eq!((count(differ).await, count(below).await), (0, 3), "Anna and Ben below Maria, Ben below Anna");
+    // An employment that has ended counts for nothing, a circle of managers ends.
+    sqlx::query("update employment set first_day = '2020-01-01', last_day = '2020-12-31' where person = $1")
+        .bind(company.anna)
+        .execute(&portal.owner)
+        .await
+        .unwrap();
+    assert_eq!((count(differ).await, count(below).await), (0, 1));
+    sqlx::query("update employment set last_day = null, manager = $2 where person = $1")
+        .bind(company.anna)
+        .bind(company.ben)
+        .execute(&portal.owner)
+        .await
+        .unwrap();
+    assert_eq!((count(differ).await, count(below).await), (0, 2), "each below the other");
 }
 
 #[sqlx::test]

@@ -5,11 +5,11 @@ use axum::response::Response;
 use axum_extra::extract::Query;
 
 use crate::access::Operation;
-use crate::requests::list::{Filter, Key, Line, Sort};
+use crate::requests::list::{COUNTED, Filter, Key, Line, Sort};
 use crate::requests::{self as asking};
 use crate::web::view::forms::Choice;
 use crate::web::view::lists::{RequestRow, RequestsPage, Tab};
-use crate::web::view::parts::{Empty, Pager};
+use crate::web::view::parts::{Count, Empty, Pager};
 use crate::web::view::shell::Nav;
 use crate::web::view::states;
 use crate::web::viewer::{self, SignedIn};
@@ -70,8 +70,8 @@ pub async fn list(
     let view = view(&me, &fields);
     let filter = filter(&me, &fields);
     let mut lines = asking::list::list(&mut conn, me.viewer(), &filter, ROWS + 1).await?;
-    let open = asking::list::count(&mut conn, me.viewer(), &Filter { open: Some(true), after: None, ..filter.clone() })
-        .await?;
+    let still = Filter { open: Some(true), after: None, ..filter.clone() };
+    let [open] = asking::list::counts(&mut conn, me.viewer(), [&still]).await?;
     let pager = pager(&me, "/requests", &fields, &mut lines);
     let tab = |key: &str, label: &str| Tab::new(label, None, format!("/requests?view={key}"), view == key);
     let mut tabs =
@@ -85,7 +85,7 @@ pub async fn list(
     choices.extend(state_words.iter().map(|state| Choice::new(*state, states::request(state).word).chosen_if(typed)));
     let page = RequestsPage {
         shell: me.shell(&state, &mut conn, "Requests", Nav::Requests).await?,
-        summary: format!("{open} open"),
+        summary: format!("{} open", Count::up_to(open, COUNTED)),
         tabs,
         rows: lines.iter().map(|line| row(&me, line)).collect(),
         pager,

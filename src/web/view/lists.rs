@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::forms::Choice;
-use super::parts::{Badge, Empty, Link, Pager, When};
+use super::parts::{Badge, Count, Empty, Link, Pager, When};
 use super::shell::Shell;
 
 /// A request in a list.
@@ -35,7 +35,7 @@ pub struct Tab {
     /// Its words.
     pub label: String,
     /// How many; none for not counted.
-    pub count: Option<u64>,
+    pub count: Option<Count>,
     /// Its address.
     pub href: String,
     /// The one shown.
@@ -45,7 +45,12 @@ pub struct Tab {
 impl Tab {
     /// A tab.
     pub fn new(label: &str, count: Option<u64>, href: impl Into<String>, current: bool) -> Self {
-        Self { label: label.to_owned(), count, href: href.into(), current }
+        Self { label: label.to_owned(), count: count.map(Count::from), href: href.into(), current }
+    }
+    /// The same with a number that may be counted only so far.
+    #[must_use]
+    pub fn counted(self, count: Count) -> Self {
+        Self { count: Some(count), ..self }
     }
 }
 

@@ -192,6 +192,34 @@ pub fn thousands(number: &u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
+/// A number as far as it was counted: "12", or "1,000+" where there are more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// What is shown.
+    pub number: u64,
+    /// There are more than that.
+    pub more: bool,
+}
+
+impl Count {
+    /// What was counted up to one beyond `most`.
+    pub fn up_to(found: i64, most: i64) -> Self {
+        Self { number: u64::try_from(found.min(most)).unwrap_or(0), more: found > most }
+    }
+}
+
+impl From<u64> for Count {
+    fn from(number: u64) -> Self {
+        Self { number, more: false }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", thousands(&self.number), if self.more { "+" } else { "" })
+    }
+}
+
 /// "9 Nov" in the current year, otherwise "9 Nov 2025".
 pub fn short_day(day: NaiveDate, today: NaiveDate) -> String {
     let format = if day.year() == today.year() { "%-d %b" } else { "%-d %b %Y" };

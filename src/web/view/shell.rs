@@ -1,6 +1,6 @@
 //! What surrounds every page: head, navigation, search, the viewer's menu, messages, the banner when something is down.
 
-use super::parts::Tone;
+use super::parts::{Count, Tone};
 
 /// The surroundings of a page. Made once per request by the web layer; `title` and `active` are set by the page.
 #[derive(Clone, Debug, Default)]
@@ -60,17 +60,17 @@ pub struct NavItem {
     /// Which entry.
     pub nav: Nav,
     /// How many things wait there for the viewer; zero is not shown.
-    pub waiting: u32,
+    pub waiting: Count,
 }
 
 impl NavItem {
     /// An entry without a number.
     pub fn new(nav: Nav) -> Self {
-        Self { nav, waiting: 0 }
+        Self { nav, waiting: Count::default() }
     }
     /// An entry with the number of things that wait there.
-    pub fn waiting(nav: Nav, waiting: u32) -> Self {
-        Self { nav, waiting }
+    pub fn waiting(nav: Nav, waiting: impl Into<Count>) -> Self {
+        Self { nav, waiting: waiting.into() }
     }
 }
 
