@@ -122,7 +122,8 @@ pub async fn count(conn: &mut PgConnection, find: &Find) -> Result<i64, Error> {
 fn named(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str, limit: i64) {
     if !words.is_empty() {
         query.push("written as materialized (");
-        written(query, find, words);
+        // On every page of the list: beyond the last who has them nobody is spelt alike.
+        written(query, &Find { after: None, ..find.clone() }, words);
         query.push("), ");
     }
     query.push("found as (select * from person p where true");
