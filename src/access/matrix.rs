@@ -68,6 +68,7 @@ pub enum Operation {
     Cancel,
     ChangeAnswers,
     Assign,
+    Prioritise,
     RetryStep,
     SkipStep,
     Replan,
@@ -91,6 +92,7 @@ pub enum Operation {
     EndSession,
     MakeToken,
     Delegate,
+    DelegateFor,
     SwitchAdoption,
     ImportPeople,
     ChangePerson,
@@ -126,6 +128,7 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::Cancel,             [ASKER,    NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      ANY]),
     (O::ChangeAnswers,      [ASKER,    NO,      NO,      NO,      NO,      NO,      NO,      NO,      NO ]),
     (O::Assign,             [NO,       NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      NO ]),
+    (O::Prioritise,         [NO,       NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      NO ]),
     (O::RetryStep,          [NO,       NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      NO ]),
     (O::SkipStep,           [NO,       NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      NO ]),
     (O::Replan,             [NO,       NO,      NO,      OPEN,    ANY,     NO,      NO,      NO,      ANY]),
@@ -149,6 +152,7 @@ const MATRIX: &[(Operation, [Reach; 9])] = &[
     (O::EndSession,         [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     NO ]),
     (O::MakeToken,          [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     OWN,     NO ]),
     (O::Delegate,           [OWN,      OWN,     OWN,     OWN,     OWN,     OWN,     NO,      NO,      NO ]),
+    (O::DelegateFor,        [NO,       NO,      NO,      NO,      OTHERS,  NO,      NO,      NO,      NO ]),
     (O::SwitchAdoption,     [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     ANY]),
     (O::ImportPeople,       [NO,       NO,      NO,      NO,      NO,      NO,      NO,      ANY,     ANY]),
     (O::ChangePerson,       [NO,       NO,      NO,      NO,      NO,      NO,      NO,      OTHERS,  ANY]),
@@ -275,6 +279,7 @@ impl Operation {
             }
             O::ProposeErasure => "Erasing is proposed by an administrator, and never about oneself.",
             O::DecideErasure => "Erasing is approved by security or an administrator, and never about oneself.",
+            O::DelegateFor => "Who stands in for somebody is set by themselves, or by the desk’s lead for who cannot.",
             O::LinkAccount | O::GiveRole | O::ManageSignIns | O::ChangePerson => {
                 "That is for an administrator, and never for oneself."
             }

@@ -97,6 +97,8 @@ pub mod op {
         /// Changing the answers of a request that was sent back.
         Change => ChangeAnswers;
         Assign => Assign;
+        /// Setting a priority by hand.
+        Prioritise => Prioritise;
         Retry => RetryStep;
         Skip => SkipStep;
         Replan => Replan;
@@ -128,6 +130,8 @@ pub mod op {
         EndSession => EndSession;
         MakeToken => MakeToken;
         Delegate => Delegate;
+        /// Setting who stands in for somebody else; the object is that person.
+        DelegateFor => DelegateFor;
         /// Setting whether a rule of adoption links by itself.
         SwitchAdoption => SwitchAdoption;
         ImportPeople => ImportPeople;

@@ -26,9 +26,10 @@ pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
 pub use separation::{Conflict, Consequence, Separation, SeparationRule};
-pub use service_levels::{Level, Patience, ServiceLevels};
+pub use service_levels::{Level, PRIORITIES, Patience, ServiceLevels, Times};
 pub use settings::{
-    CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, separation, wording,
+    CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, separation, service_levels,
+    wording,
 };
 pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};
 pub use wording::{About as MailAbout, LETTERS, Letter, Said, VARIABLES, Wording};

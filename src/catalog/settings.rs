@@ -144,6 +144,14 @@ fn of<T: Setting>(rows: &[Row]) -> Result<Versioned<T>, CatalogError> {
     rows.iter().find(|row| row.kind == T::KIND).ok_or(CatalogError::Missing(T::KIND))?.versioned()
 }
 
+/// The service levels in force; None where none were ever released.
+///
+/// # Errors
+/// Where the database does not answer or the body is not of its kind.
+pub async fn service_levels(conn: &mut PgConnection) -> Result<Option<Versioned<ServiceLevels>>, CatalogError> {
+    Ok(history::<ServiceLevels>(conn, 1).await?.pop())
+}
+
 /// How long the values of people who left are kept: the latest version, seven years where none was ever released.
 ///
 /// # Errors

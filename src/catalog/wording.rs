@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::settings::{Invalid, Setting, invalid};
 
 /// Kinds of mail, as the outbox names them, and what each tells.
-pub const LETTERS: [(&str, &str); 5] = [
+pub const LETTERS: [(&str, &str); 6] = [
     ("submitted", "Asked for"),
     ("please_decide", "Please decide"),
     ("decided", "Decided"),
     ("done", "Done"),
     ("failed", "Needs a person"),
+    ("stands_in", "Standing in"),
 ];
 
 /// What templates may speak of.

@@ -116,6 +116,27 @@ pub struct Failed {
     pub mend: String,
 }
 
+/// Somebody decides in somebody's place; to both.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandsIn {
+    /// Common part, about no request.
+    pub frame: MailFrame,
+    /// Who is away: "Maria Keller".
+    pub person: String,
+    /// Who decides: "Ravi Menon".
+    pub delegate: String,
+    /// "Monday 23 November".
+    pub from: String,
+    /// "Friday 4 December 2026".
+    pub until: String,
+    /// Who set it: "Lena Roth"; empty where they did themselves.
+    pub set_by: String,
+    /// It goes to the one who is away.
+    pub to_person: bool,
+    /// It has ended.
+    pub ended: bool,
+}
+
 /// Makes the two renderings and the subject of a kind of mail.
 macro_rules! mail {
     ($kind:ident, $text:ident, $html:ident, $text_path:literal, $html_path:literal, |$mail:ident| $subject:expr) => {
@@ -170,6 +191,12 @@ mail!(Failed, FailedText, FailedHtml, "mail/failed.txt", "mail/failed.html", |ma
     "[{}] Needs a person: {}",
     mail.frame.number, mail.frame.title
 ));
+
+mail!(StandsIn, StandsInText, StandsInHtml, "mail/stands_in.txt", "mail/stands_in.html", |mail| if mail.ended {
+    format!("{} no longer decides for {}", mail.delegate, mail.person)
+} else {
+    format!("{} decides for {} until {}", mail.delegate, mail.person, mail.until)
+});
 
 /// Control characters (line breaks above all) become spaces: a subject must not begin another header.
 pub(super) fn one_line(text: &str) -> String {

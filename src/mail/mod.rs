@@ -18,7 +18,7 @@ pub use send::{MailError, check, send_due};
 
 use crate::catalog::{self, CatalogError, MailAbout, Wording};
 use crate::ids::{PersonId, RequestNumber};
-use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
+use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, StandsIn, Submitted};
 
 /// What can be told. The frame's `url` holds the page's path; `to` and `company` are filled in here and when sending.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub enum Message {
     Decided(Decided),
     Done(Done),
     Failed(Failed),
+    StandsIn(StandsIn),
 }
 
 impl Message {
@@ -39,6 +40,7 @@ impl Message {
             Self::Decided(_) => "decided",
             Self::Done(_) => "done",
             Self::Failed(_) => "failed",
+            Self::StandsIn(_) => "stands_in",
         }
     }
 
@@ -49,6 +51,7 @@ impl Message {
             Self::Decided(letter) => &mut letter.frame,
             Self::Done(letter) => &mut letter.frame,
             Self::Failed(letter) => &mut letter.frame,
+            Self::StandsIn(letter) => &mut letter.frame,
         }
     }
 
@@ -59,6 +62,7 @@ impl Message {
             Self::Decided(letter) => letter.subject(),
             Self::Done(letter) => letter.subject(),
             Self::Failed(letter) => letter.subject(),
+            Self::StandsIn(letter) => letter.subject(),
         }
     }
 
@@ -70,6 +74,7 @@ impl Message {
             Self::Decided(letter) => (letter.text()?, letter.html()?),
             Self::Done(letter) => (letter.text()?, letter.html()?),
             Self::Failed(letter) => (letter.text()?, letter.html()?),
+            Self::StandsIn(letter) => (letter.text()?, letter.html()?),
         })
     }
 }
@@ -83,14 +88,61 @@ pub fn text(letter: serde_json::Value, (base_url, company): (&str, &str)) -> Opt
     message.bodies().ok().map(|(text, _)| text)
 }
 
+/// What a letter belongs to.
+#[derive(Debug, Clone, Copy)]
+pub enum Thread {
+    Request(RequestNumber),
+    /// Somebody: it is about no request.
+    Person(PersonId),
+}
+
+impl Thread {
+    /// The request, and the thread that mail programs group by.
+    fn columns(self) -> (Option<i64>, String) {
+        match self {
+            Self::Request(number) => (Some(number.0), format!("request-{}@tenure", number.0)),
+            Self::Person(person) => (None, format!("person-{person}@tenure")),
+        }
+    }
+}
+
+impl From<RequestNumber> for Thread {
+    fn from(number: RequestNumber) -> Self {
+        Self::Request(number)
+    }
+}
+
+/// A letter to somebody.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub message: Message,
+    pub to: PersonId,
+    /// Not to be sent before; None: at once.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
 /// Fills in whom it is for and what the company says around the facts; returns the subject.
-fn worded(wording: &Wording, message: &mut Message, (number, to): (&str, &str)) -> String {
+fn worded(wording: &Wording, message: &mut Message, to: &str) -> String {
     let template = message.template();
     let frame = message.frame();
-    let said = wording.say(template, &MailAbout { number, title: &frame.title, to });
+    let said = wording.say(template, &MailAbout { number: &frame.number, title: &frame.title, to });
     (frame.opening, frame.closing, frame.footer) = (said.opening, said.closing, said.footer);
     to.clone_into(&mut frame.to);
-    if said.subject.is_empty() { message.subject() } else { letters::one_line(&format!("[{number}] {}", said.subject)) }
+    let number = frame.number.clone();
+    match (said.subject.as_str(), number.as_str()) {
+        ("", _) => message.subject(),
+        (subject, "") => letters::one_line(subject),
+        (subject, number) => letters::one_line(&format!("[{number}] {subject}")),
+    }
+}
+
+/// The wording in force. Wording that cannot be read is no reason to tell nobody.
+async fn wording(conn: &mut PgConnection) -> Result<Wording, sqlx::Error> {
+    match catalog::wording(conn).await {
+        Ok(wording) => Ok(wording),
+        Err(CatalogError::Database(error)) => Err(error),
+        Err(_) => Ok(Wording::default()),
+    }
 }
 
 /// Puts a message on its way to somebody, in the caller's transaction. Somebody without an address gets none.
@@ -100,62 +152,69 @@ fn worded(wording: &Wording, message: &mut Message, (number, to): (&str, &str)) 
 pub async fn enqueue(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    number: RequestNumber,
+    thread: impl Into<Thread>,
     message: Message,
     to: PersonId,
 ) -> Result<(), sqlx::Error> {
-    enqueue_all(conn, now, number, vec![(message, to)]).await
+    enqueue_all(conn, now, thread, vec![Outgoing { message, to, not_before: None }]).await
 }
 
-/// Puts messages about one request on their way, in three statements however many they are.
+/// Puts messages of one thread on their way, in three statements however many they are.
 ///
 /// # Errors
 /// Where the database refuses.
 pub async fn enqueue_all(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    number: RequestNumber,
-    messages: Vec<(Message, PersonId)>,
+    thread: impl Into<Thread>,
+    letters: Vec<Outgoing>,
 ) -> Result<(), sqlx::Error> {
-    if messages.is_empty() {
+    if letters.is_empty() {
         return Ok(());
     }
-    let people: Vec<Uuid> = messages.iter().map(|(_, to)| to.0).collect();
+    let wording = wording(conn).await?;
+    put(conn, now, (thread.into(), &wording), letters).await.map(drop)
+}
+
+/// As [`enqueue_all`], with that wording. Returns how many have an address to go to.
+async fn put(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (thread, wording): (Thread, &Wording),
+    letters: Vec<Outgoing>,
+) -> Result<usize, sqlx::Error> {
+    let people: Vec<Uuid> = letters.iter().map(|letter| letter.to.0).collect();
     let people = sqlx::query!(
         r#"select id, display_name, mail as "mail!" from person where id = any ($1) and mail is not null"#,
         &people
     )
     .fetch_all(&mut *conn)
     .await?;
-    // Wording that cannot be read is no reason to tell nobody.
-    let wording = match catalog::wording(conn).await {
-        Ok(wording) => wording,
-        Err(CatalogError::Database(error)) => return Err(error),
-        Err(_) => Wording::default(),
-    };
-    let mut rows = Vec::with_capacity(messages.len());
-    for (mut message, to) in messages {
+    let mut rows = Vec::with_capacity(letters.len());
+    for Outgoing { mut message, to, not_before } in letters {
         let Some(person) = people.iter().find(|person| person.id == to.0) else { continue };
-        let subject = worded(&wording, &mut message, (&number.to_string(), &person.display_name));
+        let subject = worded(wording, &mut message, &person.display_name);
         let id = Uuid::now_v7();
         rows.push(serde_json::json!({
             "id": id, "person": to, "address": person.mail, "template": message.template(), "subject": subject,
-            "letter": message, "message_id": format!("{id}@tenure"),
+            "letter": message, "message_id": format!("{id}@tenure"), "due_at": not_before,
         }));
     }
+    let count = rows.len();
+    let (request, thread_id) = thread.columns();
     sqlx::query!(
-        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at)
-         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3
+        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at, due_at)
+         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3, coalesce(m.due_at, now())
            from jsonb_to_recordset($4) as m (id uuid, person uuid, address text, template text, subject text, letter jsonb,
-                                             message_id text)",
-        number.0,
-        format!("request-{}@tenure", number.0),
+                                             message_id text, due_at timestamptz)",
+        request,
+        thread_id,
         now,
         serde_json::Value::Array(rows),
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(count)
 }
 
 /// A line of the outbox page.

@@ -75,7 +75,16 @@ impl Calendar {
         let days = (0..HORIZON).map_while(move |days| today.checked_add_days(Days::new(days)));
         days.flat_map(move |day| self.spans(day).into_iter().map(move |span| (day, span)))
             .map(move |(day, (opens, closes))| (instant(zone, day, opens), instant(zone, day, closes)))
-            .filter(move |(_, closes)| *closes > from)
+            // What lies in the hour that a zone leaves out is no span at all.
+            .filter(move |(opens, closes)| closes > opens && *closes > from)
+    }
+
+    /// The working time between two instants; none where the second is not later.
+    pub fn between(&self, zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> TimeDelta {
+        self.coming(zone, from)
+            .take_while(|(opens, _)| *opens < to)
+            .map(|(opens, closes)| closes.min(to) - opens.max(from))
+            .sum()
     }
 
     /// The instant at which so much working time has passed; the same instant where the calendar never opens.
@@ -97,12 +106,14 @@ impl Calendar {
     }
 }
 
-/// A local time as an instant. In the hour that a zone leaves out it is the end of the gap; of one that comes twice, the first.
+/// The longest time that a zone ever left out: Samoa skipped a day.
+const LONGEST_GAP: i64 = 25 * 60;
+
+/// A local time as an instant. In the time that a zone leaves out it is the end of the gap; of one that comes twice, the first.
 fn instant(zone: Tz, day: NaiveDate, time: NaiveTime) -> DateTime<Utc> {
     let local = day.and_time(time);
-    zone.from_local_datetime(&local)
-        .earliest()
-        .or_else(|| zone.from_local_datetime(&(local + TimeDelta::hours(1))).earliest())
+    (0..LONGEST_GAP)
+        .find_map(|minutes| zone.from_local_datetime(&(local + TimeDelta::minutes(minutes))).earliest())
         .map_or_else(|| local.and_utc(), |at| at.with_timezone(&Utc))
 }
 
@@ -142,6 +153,17 @@ mod tests {
         let sunday = Calendar { working_days: vec![Weekday::Sun], opens: hour(2), closes: hour(5), ..calendar };
         // Two o'clock does not exist on that Sunday: work begins at three.
         assert_eq!(sunday.next_open(HAMBURG, at("2026-03-28T12:00:00Z")), at("2026-03-29T01:00:00Z"));
+        let (night, morning) = (at("2026-03-28T12:00:00Z"), at("2026-03-29T12:00:00Z"));
+        assert_eq!(sunday.between(HAMBURG, night, morning), TimeDelta::hours(2));
+        // Half past two is three o'clock then; what would lie in the gap alone is no time at all.
+        let gap = Calendar { opens: half_past(2), closes: hour(3), ..sunday.clone() };
+        assert_eq!(gap.between(HAMBURG, night, morning), TimeDelta::zero());
+        let across = Calendar { opens: half_past(2), closes: half_past(3), ..sunday };
+        assert_eq!(across.between(HAMBURG, night, morning), TimeDelta::minutes(30));
+    }
+
+    fn half_past(hour: u32) -> NaiveTime {
+        NaiveTime::from_hms_opt(hour, 30, 0).unwrap()
     }
 
     #[test]
@@ -163,6 +185,8 @@ mod tests {
             let whole = calendar.add(HAMBURG, from, first + second);
             prop_assert_eq!(calendar.add(HAMBURG, calendar.add(HAMBURG, from, first), second), whole);
             prop_assert!(whole >= from + first + second);
+            prop_assert_eq!(calendar.between(HAMBURG, from, whole), first + second);
+            prop_assert_eq!(calendar.between(HAMBURG, whole, from), TimeDelta::zero());
         }
     }
 }

@@ -7,6 +7,7 @@
 mod by_hand;
 mod calendar;
 mod erase;
+mod hours;
 pub mod import;
 mod org;
 mod write;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use by_hand::{Typed, Written, begin_employment, change, check, employments, make, written};
 pub use calendar::Calendar;
 pub use erase::erase;
+pub use hours::{AllHours, Hours, hours, places_of};
 pub use import::{Imported, RowError, import};
 pub use org::{Branch, Reports, manager_of, org, reports_to, team};
 pub use write::{

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::stages;
 use super::submit::{self, NewItem, Prepared};
-use super::{Item, Request, RequestError, notify, settle, sight};
+use super::{Item, Request, RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Object, op};
 use crate::changes::{self, Step};
 use crate::evidence::{By, Facts, Record, action, append, hold};
@@ -52,6 +52,8 @@ pub async fn change(
     submit::parties(&mut tx, request.id, &answers).await?;
     apply(&mut tx, now, &by, (number, request.id), &planned).await?;
     settle::settle(&mut tx, now, &by, request.id).await?;
+    let people = [request.subject, request.asked_by];
+    clocks::asked_anew(&mut tx, now, &by, request.id, (people, answers.route_kind())).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -220,7 +222,7 @@ async fn replace(
     changes::write(conn, request, &[(was.id, plan_number, &item.steps)]).await?;
     if !without_stage {
         stages::write(conn, now, &[(was.id, plan_number, stages)]).await?;
-        notify::please_decide(conn, now, request, (was.id, None)).await?;
+        notify::please_decide_all(conn, now, (request, was.id)).await?;
     }
     submit::planned(conn, now, by, (number, was.ordinal), (&item, &digest, basis, without_stage)).await
 }

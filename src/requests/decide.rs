@@ -228,7 +228,7 @@ async fn follow(
             }
             close(conn, now, open, "approved").await?;
             if open_next(conn, now, open).await? {
-                notify::please_decide(conn, now, open.request, (open.item, None)).await?;
+                notify::please_decide_all(conn, now, (open.request, open.item)).await?;
             } else {
                 sqlx::query!("update item set state = 'approved', why = null where id = $1", open.item.0)
                     .execute(&mut *conn)

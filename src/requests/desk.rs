@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::clocks::{self, Because};
 use super::{RequestError, settle};
 use crate::access::{self, Actor, Object, op};
+use crate::catalog::PRIORITIES;
 use crate::changes;
-use crate::evidence::{Facts, Record, action, append, hold};
+use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::{PersonId, RequestId, RequestNumber, StepId};
 use crate::plan::field::FieldError;
+use crate::target::Value;
 
 /// A comment on a request's page.
 #[derive(Debug, Clone)]
@@ -104,27 +107,86 @@ pub async fn comment_once(
     .map_err(|error| {
         if crate::db::constraint(&error) == Some("comment_pkey") { super::key_used() } else { error.into() }
     })?;
-    respond(&mut tx, now, (request, person)).await?;
+    respond(&mut tx, now, &permit.by(), (request, person)).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// The first sign of life by somebody who did not ask stops the response clock.
+/// The first sign of life by somebody who is no party stops the response clock.
 async fn respond(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
+    by: &By,
     (request, person): (RequestId, PersonId),
-) -> Result<(), sqlx::Error> {
+) -> Result<(), RequestError> {
     sqlx::query!(
-        "update request set version = version + 1,
-                first_response_at = case when asked_by is distinct from $2 then coalesce(first_response_at, $3) else first_response_at end
+        "update request r set version = version + 1,
+                first_response_at = case
+                    when exists (select from request_role p where p.request = r.id and p.person = $2 and p.role = 'party')
+                    then first_response_at else coalesce(first_response_at, $3) end
           where id = $1",
         request.0,
         person.0,
         now
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    clocks::keep(conn, now, by, request, Because::Moved).await
+}
+
+/// What a request's priority becomes, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Prioritised<'a> {
+    pub priority: i16,
+    pub reason: &'a str,
+}
+
+/// Sets a priority by hand; the clocks are counted anew by it, from when it was asked for.
+///
+/// # Errors
+/// Field errors where no such priority or no reason is given; a conflict where the request has ended.
+pub async fn prioritise(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    number: RequestNumber,
+    new: Prioritised<'_>,
+) -> Result<(), RequestError> {
+    let reason = new.reason.trim();
+    let wrong = |field, message| Err(RequestError::Fields(vec![FieldError::new(field, message)]));
+    if !PRIORITIES.iter().any(|(priority, _)| *priority == new.priority) {
+        return wrong("priority", "Choose a priority");
+    }
+    if reason.is_empty() {
+        return wrong("reason", "Say why, so that others can follow");
+    }
+    if reason.chars().count() > 2000 || reason.contains('\0') {
+        return wrong("reason", "A reason can be at most 2,000 characters, all of them visible");
+    }
+    let mut tx = pool.begin().await?;
+    hold(&mut tx, &super::subject(number)).await?;
+    let request = super::id(&mut tx, number).await?;
+    let permit = access::permit::<op::Prioritise>(&mut tx, actor, Object::Request(request)).await?;
+    let row =
+        sqlx::query!("select priority, settled_at from request where id = $1", request.0).fetch_one(&mut *tx).await?;
+    if row.settled_at.is_some() {
+        return Err(RequestError::Conflict("This request has ended.".to_owned()));
+    }
+    if row.priority == new.priority {
+        return Ok(());
+    }
+    let fact = |priority: i16| Facts::default().plain("priority", Value::Number(priority.into()));
+    let record = Record {
+        reason: Some(reason.to_owned()),
+        before: Some(fact(row.priority)),
+        after: Some(fact(new.priority)),
+        ..Record::of_request(action::REQUEST_PRIORITISED, number.0, permit.by())
+    };
+    append(&mut tx, now, &record).await?;
+    sqlx::query!("update request set priority = $2 where id = $1", request.0, new.priority).execute(&mut *tx).await?;
+    clocks::keep(&mut tx, now, &permit.by(), request, Because::Priority).await?;
+    respond(&mut tx, now, &permit.by(), (request, permit.person()?)).await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -163,7 +225,7 @@ pub async fn assign(
     sqlx::query!("update request set assignee = $2 where id = $1", request.0, assignee.map(|person| person.0))
         .execute(&mut *tx)
         .await?;
-    respond(&mut tx, now, (request, permit.person()?)).await?;
+    respond(&mut tx, now, &permit.by(), (request, permit.person()?)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -212,6 +274,9 @@ pub async fn step(
     };
     if !done {
         return Err(RequestError::Stale);
+    }
+    if let Some(person) = actor.person() {
+        respond(&mut tx, now, &by, (request, person)).await?;
     }
     settle::settle(&mut tx, now, &by, request).await?;
     tx.commit().await?;

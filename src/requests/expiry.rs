@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::submit::{self, NewItem};
-use super::{RequestError, settle, sight};
+use super::{RequestError, clocks, settle, sight};
 use crate::catalog::{self, Entitlement};
 use crate::changes;
 use crate::evidence::{By, Facts, Record, action, append, hold};
@@ -59,13 +59,14 @@ async fn take_away(
     );
     hold(conn, &super::subject(number)).await?;
     let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
-    let level = rules.service_levels.body.for_request("access");
+    let (levels, kind) = (&rules.service_levels, "access");
+    let clocks = clocks::begin(conn, now, [Some(due.person), None], (levels, kind)).await?;
     let request = RequestId::new();
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_at, answers, nonce, priority, digest_key,
-                              respond_by, resolve_by)
-         values ($1, $2, 'expiry', 'applying', $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                              respond_by, resolve_by, site, level_kind, clock_rules)
+         values ($1, $2, 'expiry', 'applying', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         request.0,
         number.0,
         format!("Access ended: {} for {}", entitlement.name, person.display_name),
@@ -73,10 +74,13 @@ async fn take_away(
         now,
         serde_json::json!({"kind": "expiry", "answers": {"grant": due.id, "until": due.until_on}}),
         format!("expiry:{}", due.id),
-        level.priority,
+        levels.body.for_request(kind).priority,
         &digest_key[..],
-        now + level.respond_within(),
-        now + level.resolve_within(),
+        clocks.respond_by,
+        clocks.resolve_by,
+        clocks.site,
+        kind,
+        clocks.rules,
     )
     .execute(&mut *conn)
     .await?;

@@ -23,6 +23,11 @@ pub struct Line {
     pub respond_by: Option<DateTime<Utc>>,
     pub resolve_by: Option<DateTime<Utc>>,
     pub settled_at: Option<DateTime<Utc>>,
+    /// What its clocks count by, and why they stand still ([`super::clocks::Board`]).
+    pub level_kind: String,
+    pub site: Option<uuid::Uuid>,
+    pub clock_waits: Option<String>,
+    pub clock_until: Option<DateTime<Utc>>,
     pub steps_done: i64,
     pub steps: i64,
     /// The open stages' names.
@@ -76,6 +81,7 @@ impl From<&Line> for Key {
 
 const COLUMNS: &str = "select r.number, r.kind, r.title, r.state, r.priority, r.restricted, r.asked_at, a.display_name as asked_by,
        g.display_name as assignee, r.assignee as assignee_id, r.first_response_at, r.respond_by, r.resolve_by, r.settled_at,
+       coalesce(r.level_kind, r.kind) as level_kind, r.site, r.waits_for as clock_waits, r.waits_until as clock_until,
        planned.steps_done, planned.steps,
        array(select s.name from item i join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
               where i.request = r.id order by i.ordinal) as waits_for
@@ -207,6 +213,10 @@ fn line(row: &sqlx::postgres::PgRow) -> Result<Line, sqlx::Error> {
         respond_by: row.try_get("respond_by")?,
         resolve_by: row.try_get("resolve_by")?,
         settled_at: row.try_get("settled_at")?,
+        level_kind: row.try_get("level_kind")?,
+        site: row.try_get("site")?,
+        clock_waits: row.try_get("clock_waits")?,
+        clock_until: row.try_get("clock_until")?,
         steps_done: row.try_get("steps_done")?,
         steps: row.try_get("steps")?,
         waits_for: row.try_get("waits_for")?,
@@ -247,7 +257,7 @@ pub async fn waiting_for(
                select $1::uuid as person
                 union
                select g.person from delegation g
-                where g.delegate = $1 and g.ended_at is null and $2::timestamptz::date between g.from_day and g.last_day
+                where g.delegate = $1 and g.ended_at is null and local_day(g.person, $2) between g.from_day and g.last_day
            ), asked as (
                select d.stage, d.person from stage_decider d join hats h on h.person = d.person
                  join stage s on s.id = d.stage and s.state = 'open'

@@ -13,6 +13,7 @@
 pub mod apart;
 pub mod cancel;
 pub mod change;
+pub mod clocks;
 pub mod decide;
 pub mod desk;
 pub mod draft;
@@ -21,10 +22,12 @@ pub mod expiry;
 pub mod list;
 mod notify;
 pub mod patience;
+mod receivers;
 pub mod settle;
 pub mod sight;
 mod sight_mail;
 mod stages;
+pub mod standing_in;
 pub mod submit;
 pub mod trial;
 

@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::RequestError;
+use super::receivers::{self, Receiver};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::mail::letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
-use crate::mail::{self, Message};
+use crate::mail::{self, Message, Outgoing};
 use crate::target::{Difference, Presence};
 
 struct About {
@@ -68,77 +69,82 @@ pub(super) async fn submitted(
             .collect();
         let expected = about.resolve_by.map_or_else(String::new, |at| at.format("%A %-d %B %Y").to_string());
         let letter = Submitted { frame: about.frame(""), items: lines, expected };
-        messages.push((Message::Submitted(letter), asker));
+        messages.push(Outgoing { message: Message::Submitted(letter), to: asker, not_before: None });
     }
     let deciding: Vec<ItemId> = items.iter().filter(|item| item.state == "deciding").map(|item| item.id).collect();
-    messages.extend(to_deciders(conn, now, &about, (&deciding, None)).await?);
+    let asked = receivers::of_items(conn, now, &deciding).await?;
+    messages.extend(to_deciders(conn, now, &about, (&asked, None)).await?);
     mail::enqueue_all(conn, now, about.number, messages).await?;
     Ok(())
 }
 
-/// Whoever the item's open stage asks, and whoever stands in for them. `asked_at`: they were asked before, then.
+/// Whoever the item's open stage asks, and whoever stands in for them.
+pub(super) async fn please_decide_all(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    (request, item): (RequestId, ItemId),
+) -> Result<(), RequestError> {
+    let asked = receivers::of_items(conn, now, &[item]).await?;
+    please_decide(conn, now, request, (&asked, None)).await
+}
+
+/// These. `waits_since`: they were asked before, then; a letter that asks again comes when its reader's work begins.
 pub(super) async fn please_decide(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     request: RequestId,
-    (item, asked_at): (ItemId, Option<DateTime<Utc>>),
+    (asked, waits_since): (&[Receiver], Option<DateTime<Utc>>),
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
-    let messages = to_deciders(conn, now, &about, (&[item], asked_at)).await?;
+    let messages = to_deciders(conn, now, &about, (asked, waits_since)).await?;
     mail::enqueue_all(conn, now, about.number, messages).await?;
     Ok(())
 }
 
-/// The letters to those whom the items' open stages ask.
+/// The letters to those whom open stages ask, stage by stage.
 async fn to_deciders(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     about: &About,
-    (items, asked_at): (&[ItemId], Option<DateTime<Utc>>),
-) -> Result<Vec<(Message, PersonId)>, RequestError> {
-    if items.is_empty() {
+    (asked, waits_since): (&[Receiver], Option<DateTime<Utc>>),
+) -> Result<Vec<Outgoing>, RequestError> {
+    if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let items: Vec<Uuid> = items.iter().map(|item| item.0).collect();
-    let asked = sqlx::query!(
-        r#"select a.person as "person!: PersonId", f.display_name as "on_behalf?", i.id as "item: ItemId", i.ordinal, i.label,
-                  s.reason
-             from item i
-             join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
-             cross join lateral (
-                 select d.person, null::uuid as other from stage_decider d where d.stage = s.id
-                  union
-                 select h.person, null from role_holding h where h.role = s.role and s.role in ('desk', 'security', 'desk_lead')
-                  union
-                 select g.delegate, d.person from stage_decider d join delegation g on g.person = d.person and g.ended_at is null
-                  where d.stage = s.id and $2::timestamptz::date between g.from_day and g.last_day
-             ) a
-             left join person f on f.id = a.other
-            where i.id = any ($1)
-              and not exists (select from request_role p
-                               where p.request = i.request and p.person in (a.person, a.other) and p.role = 'party')
-            order by i.ordinal"#,
-        &items,
-        now
+    let stages: Vec<Uuid> = asked.iter().map(|receiver| receiver.stage).collect();
+    let stages = sqlx::query!(
+        r#"select s.id, i.id as "item: ItemId", i.ordinal, i.label, s.reason
+             from stage s join item i on i.id = s.item where s.id = any ($1) order by i.ordinal"#,
+        &stages
     )
     .fetch_all(&mut *conn)
     .await?;
+    let items: Vec<Uuid> = stages.iter().map(|stage| stage.item.0).collect();
     let changes = changes(conn, &items).await?;
-    let letters = asked.into_iter().map(|row| {
-        let letter = PleaseDecide {
-            frame: about.frame(&format!("/items/{}/decision", row.ordinal)),
-            item: row.label,
-            asked_by: about.asked_by_name.clone().unwrap_or_default(),
-            why: row.reason,
-            on_behalf: row.on_behalf.unwrap_or_default(),
-            changes: changes.iter().filter(|(item, _)| *item == row.item).map(|(_, line)| line.clone()).collect(),
-            reason: String::new(),
-            due: String::new(),
-            waits_since: asked_at.map_or_else(String::new, |at| at.format("%A %-d %B").to_string()),
-        };
-        (Message::PleaseDecide(letter), row.person)
-    });
-    Ok(letters.collect())
+    let mut letters = Vec::new();
+    for stage in &stages {
+        for receiver in asked.iter().filter(|receiver| receiver.stage == stage.id) {
+            let since = |at: DateTime<Utc>| at.with_timezone(&receiver.hours.zone).format("%A %-d %B").to_string();
+            let letter = PleaseDecide {
+                frame: about.frame(&format!("/items/{}/decision", stage.ordinal)),
+                item: stage.label.clone(),
+                asked_by: about.asked_by_name.clone().unwrap_or_default(),
+                why: stage.reason.clone(),
+                on_behalf: receiver.on_behalf.clone().unwrap_or_default(),
+                changes: changes.iter().filter(|(item, _)| *item == stage.item).map(|(_, line)| line.clone()).collect(),
+                reason: String::new(),
+                due: String::new(),
+                waits_since: waits_since.map_or_else(String::new, since),
+            };
+            let begins = receiver.hours.next_open(now);
+            letters.push(Outgoing {
+                message: Message::PleaseDecide(letter),
+                to: receiver.person,
+                not_before: waits_since.and(Some(begins)).filter(|begins| *begins > now),
+            });
+        }
+    }
+    Ok(letters)
 }
 
 /// What items' plans would change, a line a step; the exact values stand on the page, behind sign-in.

@@ -1,15 +1,22 @@
 //! Decisions that do not come: whoever is asked is reminded, then somebody above them is asked as well, and finally the item
 //! lapses. Never is anything approved by default, and never is whoever gains by it asked.
+//!
+//! Patience with somebody is counted in their own working time, and nobody is reminded or asked at night or on a holiday of
+//! theirs: it waits until their work begins. Somebody above is asked once all who were asked have had that much time. An item
+//! lapses by the calendar: after a month it is stale, however many holidays were in it.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::receivers::{self, Receiver};
 use super::{RequestError, cancel, notify, settle};
 use crate::catalog::{self, Patience};
 use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
-use crate::people;
+use crate::people::{self, Hours};
 
 /// A stage that waits for a decision.
 struct Open {
@@ -20,7 +27,6 @@ struct Open {
     request: RequestId,
     number: RequestNumber,
     opened_at: DateTime<Utc>,
-    reminded_at: Option<DateTime<Utc>>,
     escalated_at: Option<DateTime<Utc>>,
     /// Somebody is there who may decide it.
     has_voice: bool,
@@ -43,46 +49,78 @@ impl Open {
 pub async fn chase(pool: &PgPool, now: DateTime<Utc>) -> Result<usize, RequestError> {
     let mut conn = pool.acquire().await?;
     // A site before its first rules has no stages either.
-    let patience = match catalog::rules(&mut conn).await {
-        Ok(rules) => rules.service_levels.body.patience,
-        Err(catalog::CatalogError::Missing(_)) => return Ok(0),
-        Err(error) => return Err(super::catalog_error(error)),
-    };
+    let Some(levels) = catalog::service_levels(&mut conn).await.map_err(super::catalog_error)? else { return Ok(0) };
+    let patience = levels.body.patience;
     let waiting = open(&mut conn, None).await?;
+    // Working time is never more than all time: most stages are too young to be looked at closely.
+    let waiting: Vec<Open> = waiting
+        .into_iter()
+        .filter(|stage| !stage.has_voice || now - stage.opened_at >= patience.remind().min(patience.escalate()))
+        .collect();
+    let stages: Vec<Uuid> = waiting.iter().map(|stage| stage.stage).collect();
+    let asked = Asked::read(&mut conn, now, &stages).await?;
     drop(conn);
     let mut done = 0;
-    for stage in waiting.iter().filter(|stage| due(stage, &patience, now).is_some()) {
+    for stage in waiting.iter().filter(|stage| due(stage, asked.of(stage), &patience, now).is_some()) {
         let mut tx = pool.begin().await?;
         hold(&mut tx, &super::subject(stage.number)).await?;
         // Decided meanwhile, or chased by another worker: then it is not due any more.
-        if let Some(stage) = open(&mut tx, Some(stage.stage)).await?.pop()
-            && let Some(due) = due(&stage, &patience, now)
-        {
-            done += usize::from(act(&mut tx, now, &stage, due).await?);
+        if let Some(stage) = open(&mut tx, Some(stage.stage)).await?.pop() {
+            let asked = Asked::read(&mut tx, now, &[stage.stage]).await?;
+            if let Some(due) = due(&stage, asked.of(&stage), &patience, now) {
+                done += usize::from(act(&mut tx, now, &stage, due).await?);
+            }
         }
         tx.commit().await?;
     }
     Ok(done)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whom each stage has reached.
+struct Asked(HashMap<Uuid, Vec<Receiver>>);
+
+impl Asked {
+    async fn read(conn: &mut PgConnection, now: DateTime<Utc>, stages: &[Uuid]) -> Result<Self, sqlx::Error> {
+        let mut of_stage: HashMap<Uuid, Vec<Receiver>> = HashMap::new();
+        for receiver in receivers::of_stages(conn, now, stages).await? {
+            of_stage.entry(receiver.stage).or_default().push(receiver);
+        }
+        Ok(Self(of_stage))
+    }
+
+    fn of(&self, stage: &Open) -> &[Receiver] {
+        self.0.get(&stage.stage).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[derive(Debug)]
 enum Due {
-    Reminder,
+    /// Of these.
+    Reminder(Vec<Receiver>),
     Escalation,
     Lapse,
 }
 
-fn due(stage: &Open, patience: &Patience, now: DateTime<Utc>) -> Option<Due> {
-    let since = |then: DateTime<Utc>| now - then;
-    if since(stage.opened_at) >= patience.lapse() {
-        Some(Due::Lapse)
-    } else if stage.escalated_at.is_none() && (!stage.has_voice || since(stage.opened_at) >= patience.escalate()) {
-        Some(Due::Escalation)
-    } else if since(stage.reminded_at.unwrap_or(stage.opened_at)) >= patience.remind() {
-        Some(Due::Reminder)
-    } else {
-        None
+fn due(stage: &Open, asked: &[Receiver], patience: &Patience, now: DateTime<Utc>) -> Option<Due> {
+    if now - stage.opened_at >= patience.lapse() {
+        return Some(Due::Lapse);
     }
+    let themselves: Vec<&Receiver> = asked.iter().filter(|receiver| receiver.on_behalf.is_none()).collect();
+    let had = |receiver: &Receiver, since| receiver.hours.between(since, now);
+    let patient = || match themselves.as_slice() {
+        // A role that only leads hold, for instance: then by the plain clock of working days.
+        [] => Hours::default().between(stage.opened_at, now) < patience.escalate(),
+        all => all.iter().any(|receiver| had(receiver, stage.opened_at) < patience.escalate()),
+    };
+    if stage.escalated_at.is_none() && (!stage.has_voice || !patient()) {
+        return Some(Due::Escalation);
+    }
+    let forgot = |receiver: &&Receiver| {
+        let since = receiver.told_at.unwrap_or(stage.opened_at);
+        receiver.hours.next_open(now) == now && had(receiver, since) >= patience.remind()
+    };
+    let forgot: Vec<Receiver> = asked.iter().filter(forgot).cloned().collect();
+    (!forgot.is_empty()).then_some(Due::Reminder(forgot))
 }
 
 /// Open stages of items that wait for a decision; or that one, if it still is.
@@ -90,7 +128,7 @@ async fn open(conn: &mut PgConnection, one: Option<Uuid>) -> Result<Vec<Open>, s
     sqlx::query_as!(
         Open,
         r#"select s.id as stage, s.role, i.id as "item: ItemId", i.ordinal, r.id as "request: RequestId",
-                  r.number as "number: RequestNumber", s.opened_at as "opened_at!", s.reminded_at, s.escalated_at,
+                  r.number as "number: RequestNumber", s.opened_at as "opened_at!", s.escalated_at,
                   exists (select from (
                               select d.person from stage_decider d where d.stage = s.id
                               union
@@ -115,12 +153,15 @@ async fn open(conn: &mut PgConnection, one: Option<Uuid>) -> Result<Vec<Open>, s
 async fn act(conn: &mut PgConnection, now: DateTime<Utc>, stage: &Open, due: Due) -> Result<bool, RequestError> {
     let by = By::routine("chase-decisions");
     match due {
-        Due::Reminder => {
-            append(conn, now, &stage.record(action::DECISION_REMINDED, &by)).await?;
+        Due::Reminder(forgot) => {
+            let record = stage.record(action::DECISION_REMINDED, &by);
+            let people: Vec<PersonId> = forgot.iter().map(|receiver| receiver.person).collect();
+            append(conn, now, &Record { detail: record.detail.clone().plain("reminded", names(&people)), ..record })
+                .await?;
             sqlx::query!("update stage set reminded_at = $2 where id = $1", stage.stage, now)
                 .execute(&mut *conn)
                 .await?;
-            notify::please_decide(conn, now, stage.request, (stage.item, Some(stage.opened_at))).await?;
+            tell(conn, now, stage, &forgot).await?;
             Ok(true)
         }
         Due::Escalation => escalate(conn, now, &by, stage).await,
@@ -139,15 +180,45 @@ async fn act(conn: &mut PgConnection, now: DateTime<Utc>, stage: &Open, due: Due
     }
 }
 
-/// Asks somebody above as well. Nobody known: nothing is done, and looked at again; the request waits, it is not approved.
+fn names(people: &[PersonId]) -> String {
+    people.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Asks these, again or for the first time, and notes that they were.
+async fn tell(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    stage: &Open,
+    receivers: &[Receiver],
+) -> Result<(), RequestError> {
+    let people: Vec<Uuid> = receivers.iter().map(|receiver| receiver.person.0).collect();
+    sqlx::query!(
+        "insert into stage_told (stage, person, told_at) select $1, unnest($2::uuid[]), $3
+         on conflict (stage, person) do update set told_at = excluded.told_at",
+        stage.stage,
+        &people,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    notify::please_decide(conn, now, stage.request, (receivers, Some(stage.opened_at))).await
+}
+
+/// Whether one of these is at work now.
+async fn at_work(conn: &mut PgConnection, now: DateTime<Utc>, people: &[PersonId]) -> Result<bool, sqlx::Error> {
+    let (places, hours) = (people::places_of(conn, people).await?, people::hours(conn).await?);
+    Ok(people.iter().any(|person| hours.of(places.get(person).copied()).next_open(now) == now))
+}
+
+/// Asks somebody above as well, once one of them is at work. Nobody known: nothing is done, and looked at again; the request
+/// waits, it is not approved.
 async fn escalate(conn: &mut PgConnection, now: DateTime<Utc>, by: &By, stage: &Open) -> Result<bool, RequestError> {
     let above = above(conn, stage).await?;
-    if above.is_empty() {
+    if !at_work(conn, now, &above).await? {
         return Ok(false);
     }
-    let names: Vec<String> = above.iter().map(ToString::to_string).collect();
     let record = stage.record(action::DECISION_ESCALATED, by);
-    append(conn, now, &Record { detail: record.detail.clone().plain("asked", names.join(" ")), ..record }).await?;
+    append(conn, now, &Record { detail: record.detail.clone().plain("asked", names(&above)), ..record }).await?;
     let ids: Vec<Uuid> = above.iter().map(|person| person.0).collect();
     // Where all of those who were asked must agree, it stays at their number.
     let why = if stage.has_voice {
@@ -173,7 +244,8 @@ async fn escalate(conn: &mut PgConnection, now: DateTime<Utc>, by: &By, stage: &
     .execute(&mut *conn)
     .await?;
     sqlx::query!("update request set version = version + 1 where id = $1", stage.request.0).execute(&mut *conn).await?;
-    notify::please_decide(conn, now, stage.request, (stage.item, Some(stage.opened_at))).await?;
+    let everybody = receivers::of_items(conn, now, &[stage.item]).await?;
+    tell(conn, now, stage, &everybody).await?;
     Ok(true)
 }
 

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::clocks::{self, Because};
 use super::{RequestError, notify};
 use crate::evidence::{By, Facts, Record, action, append};
 use crate::ids::{ItemId, PersonId, RequestId};
@@ -117,6 +118,7 @@ pub async fn settle(
     )
     .execute(&mut *conn)
     .await?;
+    clocks::keep(conn, now, by, request, Because::Moved).await?;
     if newly_settled {
         ended(conn, now, by, (request, row.number, &row.kind, row.subject), (state, &states)).await?;
     }

@@ -218,7 +218,7 @@ pub(super) async fn stands_for(
               and (a.person = $3
                    or exists (select from delegation g
                                where g.person = a.person and g.delegate = $3 and g.ended_at is null
-                                 and $4::timestamptz::date between g.from_day and g.last_day))
+                                 and local_day(g.person, $4) between g.from_day and g.last_day))
             order by (a.person = $3) desc, a.person
             limit 1"#,
         stage,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::stages::{self, Situation};
-use super::{RequestError, notify, settle, sight};
+use super::{RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Ask, Object, op};
 use crate::catalog::{self, Rules};
 use crate::changes;
@@ -373,12 +373,13 @@ async fn insert(
     draft: &Draft,
 ) -> Result<(RequestId, Vec<u8>), RequestError> {
     let id = RequestId::new();
-    let level = draft.planned.rules.service_levels.body.for_request(draft.answers.route_kind());
+    let (levels, kind) = (&draft.planned.rules.service_levels, draft.answers.route_kind());
+    let clocks = clocks::begin(conn, now, [Some(subject), Some(asker)], (levels, kind)).await?;
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
-                              restricted, digest_key, respond_by, resolve_by, sent_sha256)
-         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                              restricted, digest_key, respond_by, resolve_by, sent_sha256, site, level_kind, clock_rules)
+         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         id.0,
         number.0,
         ask.kind.as_str(),
@@ -388,12 +389,15 @@ async fn insert(
         now,
         serde_json::to_value(&draft.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
         ask.nonce,
-        level.priority,
+        levels.body.for_request(kind).priority,
         draft.answers.restricted(),
         &digest_key[..],
-        now + level.respond_within(),
-        now + level.resolve_within(),
+        clocks.respond_by,
+        clocks.resolve_by,
         ask.sent.as_ref().map(|sent| &sent[..]),
+        clocks.site,
+        kind,
+        clocks.rules,
     )
     .execute(&mut *conn)
     .await?;

@@ -87,8 +87,9 @@ fn waiting_row(me: &SignedIn, waiting: &asking::list::Waiting) -> ApprovalRow {
 async fn decided_rows(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<ApprovalRow>, Error> {
     let rows = sqlx::query!(
         r#"select r.number, i.ordinal, r.title, i.label, i.sox, s.name as stage, d.verdict, d.decided_at,
-                  a.display_name as "asked_by?"
+                  a.display_name as "asked_by?", case when d.stands_for <> d.person then f.display_name end as for_whom
              from decision d join item i on i.id = d.item join request r on r.id = d.request join stage s on s.id = d.stage
+             join person f on f.id = d.stands_for
              left join person a on a.id = r.asked_by
             where d.person = $1 order by d.decided_at desc limit 100"#,
         me.viewer().person.0
@@ -101,7 +102,7 @@ async fn decided_rows(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Appr
         title: row.title,
         item: row.label,
         sox: row.sox,
-        role: row.stage,
+        role: row.for_whom.map_or_else(|| row.stage.clone(), |name| format!("{} · for {name}", row.stage)),
         size: String::new(),
         asked_by: row.asked_by.unwrap_or_default(),
         when: me.when(row.decided_at),
@@ -161,6 +162,7 @@ async fn show(
         _ => None,
     };
     let open = stages.iter().find(|stage| stage.state == "open");
+    let away = super::away::of_request(&mut conn, me, request.id).await?;
     let form = mine.map(|_| DecisionForm {
         comment: sent.comment,
         on_behalf: stands_for.unwrap_or_default(),
@@ -187,7 +189,7 @@ async fn show(
         closed: closed(me, item, &stages, is_party),
         form,
         details: details(me, &request, item),
-        stages: Stages(stages.iter().map(|stage| requests::stage(me, 0, stage)).collect()),
+        stages: Stages(stages.iter().map(|stage| requests::stage(me, &away, 0, stage)).collect()),
         others: if others == 0 {
             String::new()
         } else {

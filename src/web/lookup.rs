@@ -24,6 +24,8 @@ pub struct Line {
     pub source: String,
     pub employment: Option<Employment>,
     pub locked: bool,
+    /// Somebody decides in their place today: until when.
+    pub away_until: Option<NaiveDate>,
     pub accounts: i64,
     pub open: i64,
     pub held: i64,
@@ -70,6 +72,8 @@ const TOLD: &str = "select p.id, p.display_name, p.employee_number, p.state, p.m
        coalesce((select a.user_name from account a where a.person = p.id and a.gone_at is null order by a.kind <> 'person', a.user_name limit 1),
                 (select s.user_name from sign_in s where s.person = p.id), p.employee_number) as key,
        exists (select from account a where a.person = p.id and a.locked and a.gone_at is null) as locked,
+       (select max(g.last_day) from delegation g where g.person = p.id and g.ended_at is null
+           and business_day() between g.from_day and g.last_day) as away_until,
        (select count(*) from account a where a.person = p.id and a.gone_at is null) as accounts,
        (select count(*) from request r where r.subject = p.id and r.settled_at is null and not r.restricted) as open,
        (select count(distinct g.entitlement) from access_grant g where g.person = p.id and g.ended_at is null) as held,
@@ -274,6 +278,7 @@ fn line(row: &PgRow, lead: Option<PersonId>) -> Result<Line, sqlx::Error> {
         source: row.try_get("source")?,
         employment,
         locked: row.try_get("locked")?,
+        away_until: row.try_get("away_until")?,
         accounts: row.try_get("accounts")?,
         open: row.try_get("open")?,
         held: row.try_get("held")?,
@@ -321,7 +326,8 @@ impl Line {
             _ => employment
                 .and_then(|e| e.last_day)
                 .filter(|day| (*day - today).num_days() <= 60)
-                .map(|day| Badge::warn(format!("leaves {}", short(day)))),
+                .map(|day| Badge::warn(format!("leaves {}", short(day))))
+                .or_else(|| self.away_until.map(|day| Badge::quiet(format!("away until {}", short(day))))),
         }
     }
 

@@ -7,16 +7,17 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::view::Person;
-use super::view::account::{AccountPage, DelegationRow, SessionRow, TokenRow};
+use super::view::account::{AccountPage, DelegationRow, SessionRow, StandInForm, TokenRow};
 use super::view::forms::{Choice, FormErrors, picked};
 use super::view::parts::{Badge, Fact, Facts};
 use super::view::shell::Nav;
 use super::viewer::{self, Posted, Said, SignedIn};
 use super::{AppState, Error, Fields};
-use crate::access::delegation::{self, Delegation, DelegationError};
+use crate::access::delegation::{self, Delegation, DelegationError, Wanted as StandIn};
 use crate::access::session::{self, Why};
 use crate::access::token::{self, TokenError, Wanted};
 use crate::access::{Object, Operation, op, permit, sign_in};
+use crate::requests::standing_in;
 
 /// What a form on the page brought with it.
 #[derive(Default)]
@@ -68,15 +69,23 @@ async fn show(state: &AppState, me: &SignedIn, status: StatusCode, sent: Sent) -
         sessions,
         tokens: tokens.into_iter().map(|token| token_row(me, token)).collect(),
         new_token: sent.new_token,
-        delegations: delegations.into_iter().map(|delegation| delegation_row(me, delegation)).collect(),
+        delegations: delegations
+            .into_iter()
+            .map(|delegation| {
+                let mine = delegation.person == viewer.person;
+                let end = mine.then(|| format!("/me/delegations/{}/end", delegation.id));
+                delegation_row(me, delegation, end)
+            })
+            .collect(),
         may_delegate,
         token_name: fields.text("name").to_owned(),
         scopes: scopes.collect(),
         days: days_choices.collect(),
-        delegate: fields.text("to").to_owned(),
-        delegate_suggestions: Vec::new(),
-        from: fields.date_boxes("from"),
-        until: fields.date_boxes("until"),
+        form: StandInForm {
+            action: "/me/delegations".to_owned(),
+            question: "Who stands in for you?".to_owned(),
+            ..stand_in_form(fields)
+        },
         errors: sent.errors,
     };
     viewer::page_with(status, &page)
@@ -138,8 +147,18 @@ fn token_row(me: &SignedIn, token: token::Listed) -> TokenRow {
     }
 }
 
-fn delegation_row(me: &SignedIn, delegation: Delegation) -> DelegationRow {
-    let mine = delegation.person == me.viewer().person;
+/// The form as it was typed.
+pub fn stand_in_form(fields: &Fields) -> StandInForm {
+    StandInForm {
+        delegate: fields.text("to").to_owned(),
+        from: fields.date_boxes("from"),
+        until: fields.date_boxes("until"),
+        ..StandInForm::default()
+    }
+}
+
+/// One row, with the address that ends it.
+pub fn delegation_row(me: &SignedIn, delegation: Delegation, end: Option<String>) -> DelegationRow {
     let running = delegation.from_day <= me.today();
     DelegationRow {
         to: Person::to(&delegation.delegate_name, format!("/people/{}", delegation.delegate)),
@@ -147,7 +166,8 @@ fn delegation_row(me: &SignedIn, delegation: Delegation) -> DelegationRow {
         since: me.day(delegation.from_day),
         until: me.day(delegation.last_day),
         state: if running { Badge::ok("in force") } else { Badge::quiet("planned") },
-        end: mine.then(|| format!("/me/delegations/{}/end", delegation.id)),
+        made_by: delegation.made_by_name.unwrap_or_default(),
+        end,
     }
 }
 
@@ -228,34 +248,50 @@ pub async fn revoke_token(
     viewer::see_saying(&state, "/me", Said::Saved)
 }
 
-/// `POST /me/delegations`
-pub async fn delegate(State(state): State<AppState>, Posted { me, fields }: Posted) -> Result<Response, Error> {
-    let mut errors = FormErrors::default();
-    let mut tx = state.pool.begin().await?;
-    let permit = permit::<op::Delegate>(&mut tx, &me.actor(), Object::Person(me.viewer().person)).await?;
+/// Who is to stand in, from when until when; None where something of it is wrong.
+pub async fn wanted(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    errors: &mut FormErrors,
+) -> Result<Option<StandIn>, Error> {
     let days = [("from", "first"), ("until", "last")].map(|(name, which)| {
         fields
             .date(name)
             .and_then(|day| day.ok_or("Enter a day"))
             .map_err(|why| errors.add(name, format!("{why} for the {which} day")))
     });
-    let delegate = sign_in::by_user_name(&mut tx, picked(fields.text("to"))).await?;
+    let delegate = sign_in::by_user_name(conn, picked(fields.text("to"))).await?;
     if delegate.is_none() {
         errors.add("to", "Choose a person by name from the list, or enter their user name");
     }
-    if let ([Ok(from), Ok(until)], Some(delegate)) = (days, delegate) {
-        match delegation::make(&mut tx, me.now, &permit, delegate, (from, until)).await {
-            Ok(_) => {
-                tx.commit().await?;
-                return viewer::see_saying(&state, "/me", Said::Saved);
-            }
-            Err(DelegationError::Denied(denied)) => return Err(denied.into()),
-            Err(DelegationError::Database(error)) => return Err(error.into()),
-            Err(error @ (DelegationError::Days | DelegationError::Past)) => errors.add("until", error),
-            Err(error) => errors.add("to", error),
+    let ([Ok(from_day), Ok(last_day)], Some(delegate)) = (days, delegate) else { return Ok(None) };
+    Ok(Some(StandIn { delegate, from_day, last_day }))
+}
+
+/// What is to be mended, at its field; what cannot be is an error.
+pub fn delegation_error(error: DelegationError, errors: &mut FormErrors) -> Result<(), Error> {
+    match error {
+        DelegationError::Denied(denied) => return Err(denied.into()),
+        DelegationError::Database(error) => return Err(error.into()),
+        error @ (DelegationError::Days | DelegationError::Past) => errors.add("until", error),
+        error => errors.add("to", error),
+    }
+    Ok(())
+}
+
+/// `POST /me/delegations`
+pub async fn delegate(State(state): State<AppState>, Posted { me, fields }: Posted) -> Result<Response, Error> {
+    let mut errors = FormErrors::default();
+    let mut conn = state.pool.acquire().await?;
+    permit::<op::Delegate>(&mut conn, &me.actor(), Object::Person(me.viewer().person)).await?;
+    let wanted = wanted(&mut conn, &fields, &mut errors).await?;
+    drop(conn);
+    if let Some(wanted) = wanted {
+        match standing_in::make(&state.pool, me.now, &me.actor(), (me.viewer().person, &wanted)).await {
+            Ok(()) => return viewer::see_saying(&state, "/me", Said::Saved),
+            Err(error) => delegation_error(error, &mut errors)?,
         }
     }
-    drop(tx);
     show(&state, &me, StatusCode::UNPROCESSABLE_ENTITY, Sent { errors, fields, new_token: None }).await
 }
 
@@ -265,13 +301,9 @@ pub async fn end_delegation(
     Path(id): Path<Uuid>,
     Posted { me, .. }: Posted,
 ) -> Result<Response, Error> {
-    let mut tx = state.pool.begin().await?;
-    let permit = permit::<op::Delegate>(&mut tx, &me.actor(), Object::Person(me.viewer().person)).await?;
-    match delegation::end(&mut tx, me.now, &permit, id).await {
-        Ok(true) => tx.commit().await?,
-        Ok(false) => return Err(Error::not_found()),
-        Err(DelegationError::Denied(denied)) => return Err(denied.into()),
-        Err(error) => return Err(Error::broken(error)),
+    match standing_in::end(&state.pool, me.now, &me.actor(), (me.viewer().person, id)).await {
+        Ok(()) => viewer::see_saying(&state, "/me", Said::Saved),
+        Err(DelegationError::Denied(denied)) => Err(denied.into()),
+        Err(error) => Err(Error::broken(error)),
     }
-    viewer::see_saying(&state, "/me", Said::Saved)
 }

@@ -10,6 +10,7 @@ mod adoption_rules;
 mod api;
 mod approvals;
 mod assets;
+mod away;
 mod bundles;
 mod catalogue;
 mod cursor;
@@ -29,6 +30,7 @@ mod lookup;
 mod me;
 mod operations;
 mod people;
+mod person_delegations;
 mod person_form;
 mod person_roles;
 mod plans;
@@ -174,6 +176,7 @@ fn asking() -> Router<AppState> {
         .route("/requests/{number}/events", get(live::events))
         .route("/requests/{number}/comments", post(requests::comment))
         .route("/requests/{number}/assignment", post(requests::assign))
+        .route("/requests/{number}/priority", get(requests::priority_page).post(requests::prioritise))
         .route("/requests/{number}/answers", get(drafts::change_page).post(drafts::change))
         .route("/requests/{number}/cancellation", get(requests::cancellation_page).post(requests::cancel))
         .route("/requests/{number}/steps/{step}/retry", post(requests::retry))
@@ -193,6 +196,8 @@ fn looking() -> Router<AppState> {
         .route("/people/new", get(person_form::blank).post(person_form::make))
         .route("/people/{id}/edit", get(person_form::page).post(person_form::change))
         .route("/people/{id}/employment", get(person_form::another).post(person_form::begin))
+        .route("/people/{id}/delegations", get(person_delegations::page).post(person_delegations::make))
+        .route("/people/{id}/delegations/{delegation}/end", post(person_delegations::end))
         .route("/people/{id}/roles", get(person_roles::page).post(person_roles::change))
         .route("/people/{id}/erasure", get(erasures::proposal_page).post(erasures::propose))
         .route("/erasures", get(erasures::list))

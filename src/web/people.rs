@@ -139,7 +139,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         state: (fully || matches!(line.state.as_str(), "left" | "erased")).then(|| line.badge(me.today())).flatten(),
         buttons: buttons(&may, &line),
         changes: changes(&may, &line),
-        notices: if fully { notices(&mut conn, &may, &line, &accounts).await? } else { Vec::new() },
+        notices: all_notices(&mut conn, (&me, &may), &line, fully.then_some(&accounts)).await?,
         seen: accounts
             .iter()
             .map(|account| account.seen_at)
@@ -170,6 +170,7 @@ struct May {
     ask_access: bool,
     ask_leaver: bool,
     propose_erasure: bool,
+    delegate_for: bool,
 }
 
 impl May {
@@ -183,10 +184,21 @@ impl May {
             Operation::AskAccess,
             Operation::AskLeaver,
             Operation::ProposeErasure,
+            Operation::DelegateFor,
         ];
-        let [see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure] =
+        let [see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure, delegate_for] =
             access::allowed(conn, actor, Object::Person(person), operations).await?;
-        Ok(Self { see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure })
+        Ok(Self {
+            see_fully,
+            change,
+            give_role,
+            ask_unlock,
+            ask_reset,
+            ask_access,
+            ask_leaver,
+            propose_erasure,
+            delegate_for,
+        })
     }
 }
 
@@ -224,6 +236,22 @@ fn facts(line: &Line, fully: bool) -> Facts {
         facts.push(Fact::new("Manager", name).href(format!("/people/{id}")));
     }
     Facts(facts)
+}
+
+/// Who decides for them while they are away, for everybody; the rest for those who see them fully.
+async fn all_notices(
+    conn: &mut PgConnection,
+    (me, may): (&SignedIn, &May),
+    line: &Line,
+    accounts: Option<&Vec<look::Account>>,
+) -> Result<Vec<Notice>, Error> {
+    let away = super::away::of_person(conn, me, line.id).await?.into_iter();
+    let mut all: Vec<Notice> =
+        away.map(|text| Notice { tone: Tone::Quiet, lead: "Away.".to_owned(), text, action: None }).collect();
+    if let Some(accounts) = accounts {
+        all.extend(notices(conn, may, line, accounts).await?);
+    }
+    Ok(all)
 }
 
 /// What concerns everybody who looks. A last day by itself changes no account: only a leaver's request does.
@@ -296,6 +324,9 @@ fn changes(may: &May, line: &Line) -> Vec<MenuAction> {
     }
     if matches!(line.state.as_str(), "left" | "withdrawn" | "erased") {
         return changes;
+    }
+    if may.delegate_for && line.state == "active" {
+        changes.push(MenuAction::link("Who stands in …", format!("/people/{}/delegations", line.id)));
     }
     if may.ask_access {
         changes.push(MenuAction::link("Access …", format!("/requests/new/access?person={}", line.id)));

@@ -5,7 +5,7 @@ use axum::response::Response;
 use axum_extra::extract::Query;
 use chrono::TimeDelta;
 
-use super::requests::{ROWS, agents, pager};
+use super::requests::{self, ROWS, agents, pager};
 use super::view::errors::Wrong;
 use super::view::forms::Choice;
 use super::view::lists::Tab;
@@ -18,6 +18,7 @@ use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::ids::{PersonId, RequestNumber};
 use crate::plan::RequestKind;
+use crate::requests::clocks::{Board, Left, WaitsFor};
 use crate::requests::list::{COUNTED, Filter, Line, Sort, counts, list};
 use crate::requests::{desk, find};
 
@@ -76,6 +77,7 @@ pub async fn page(
         Tab::new(label, None, href, view == *key).counted(count)
     });
     let pager = pager(&me, "/queue", &fields, &mut lines);
+    let board = Board::read(&mut conn).await?;
     let kinds = RequestKind::ASKABLE.iter().map(|kind| Choice::new(kind.as_str(), words::kind(kind.as_str())));
     let some_states =
         ["deciding", "applying", "sent_back", "needs_person"].map(|s| Choice::new(s, states::request(s).word));
@@ -111,7 +113,7 @@ pub async fn page(
             SortHead::plain("Assignee"),
             sort("Next clock", "", "ascending"),
         ],
-        rows: lines.iter().map(|line| row(&me, line)).collect(),
+        rows: lines.iter().map(|line| row(&me, &board, line)).collect(),
         agents: if me.may(Operation::Assign) { assignees } else { Vec::new() },
         here: here(&fields),
         pager,
@@ -130,9 +132,9 @@ fn here(fields: &Fields) -> String {
     if pairs.is_empty() { "/queue".to_owned() } else { format!("/queue?{}", pairs.join("&")) }
 }
 
-fn row(me: &SignedIn, line: &Line) -> QueueRow {
+fn row(me: &SignedIn, board: &Board, line: &Line) -> QueueRow {
     let steps = |count: i64| u32::try_from(count).unwrap_or(0);
-    let (clock, meter) = clock(me, line);
+    let (clock, meter) = clock(me, board, line);
     let waits = line.waits_for.first().map_or(String::new(), |stage| format!(" · waits for {}", stage.to_lowercase()));
     QueueRow {
         id: line.number.0.to_string(),
@@ -151,22 +153,23 @@ fn row(me: &SignedIn, line: &Line) -> QueueRow {
     }
 }
 
-/// The clock that runs out first: the response while nobody has answered, then the resolution.
-fn clock(me: &SignedIn, line: &Line) -> (String, Option<Meter>) {
-    let by = if line.first_response_at.is_none() { line.respond_by.or(line.resolve_by) } else { line.resolve_by };
-    let Some(by) = by else { return (String::new(), None) };
-    let (left, whole) = ((by - me.now).num_minutes(), (by - line.asked_at).num_minutes().max(1));
-    let used = u8::try_from((100 - left * 100 / whole).clamp(0, 100)).unwrap_or(100);
-    let amount = |minutes: i64| if minutes < 120 { format!("{minutes} min") } else { format!("{} h", minutes / 60) };
-    let words = if left < 0 { format!("overdue by {}", amount(-left)) } else { amount(left) };
-    let tone = if left < 0 {
-        Tone::Bad
-    } else if used >= 75 {
-        Tone::Warn
-    } else {
-        Tone::Ok
-    };
-    (words, Some(Meter::new(used, tone)))
+/// The clock that runs out first, in working time.
+fn clock(me: &SignedIn, board: &Board, line: &Line) -> (String, Option<Meter>) {
+    match board.next(me.now, line) {
+        None => (String::new(), None),
+        Some(Left::Stands(WaitsFor::Requester, _)) => ("waits for the requester".to_owned(), None),
+        Some(Left::Stands(WaitsFor::Day, until)) => {
+            let until = until.map_or_else(|| "its day".to_owned(), |until| me.when(until).relative);
+            (format!("waits until {until}"), None)
+        }
+        Some(Left::Over(by)) => (format!("overdue by {}", words::hours(by)), Some(Meter::new(100, Tone::Bad))),
+        Some(Left::Runs { left, within }) => {
+            let used = 100 - (left.num_minutes() * 100 / within.num_minutes().max(1)).clamp(0, 100);
+            let used = u8::try_from(used).unwrap_or(100);
+            let tone = if used >= requests::WARN { Tone::Warn } else { Tone::Ok };
+            (words::hours(left), Some(Meter::new(used, tone)))
+        }
+    }
 }
 
 /// `POST /queue/assignment`: several at once, after a preview where more than one is chosen.

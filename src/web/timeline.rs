@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::view::parts::{Link, When, initials};
 use super::view::progress::{Timeline, TimelineEntry, TimelineMark};
+use super::view::states;
 use super::{SignedIn, words};
 use crate::access::Operation;
 use crate::evidence::{action, history::Entry};
@@ -54,6 +55,12 @@ fn sentence(me: &SignedIn, entry: &Entry, labels: &HashMap<Uuid, String>) -> Opt
             ("gave it back to the queue".to_owned(), String::new())
         }
         action::REQUEST_ASSIGNED => ("assigned it".to_owned(), String::new()),
+        action::REQUEST_PRIORITISED => {
+            let word = |at: &str| states::priority(entry.text(at).parse().unwrap_or(3)).word;
+            let (from, to) = (word("/before/priority"), word("/after/priority"));
+            (format!("set the priority: {from} → {to}"), entry.text("/reason"))
+        }
+        action::CLOCK_MOVED => return clocks(me, entry, when),
         action::APPROVAL_GRANTED => (format!("approved {item}{for_whom}"), entry.text("/reason")),
         action::APPROVAL_REJECTED => (format!("rejected {item}{for_whom}"), entry.text("/reason")),
         action::APPROVAL_SENT_BACK => (format!("sent {item} back{for_whom}"), entry.text("/reason")),
@@ -62,6 +69,26 @@ fn sentence(me: &SignedIn, entry: &Entry, labels: &HashMap<Uuid, String>) -> Opt
         _ => return None,
     };
     Some(TimelineEntry { comment, ..TimelineEntry::new(mark, who, rest, when) })
+}
+
+/// Clocks that moved, and why; after a priority that was set by hand its own entry says so.
+fn clocks(me: &SignedIn, entry: &Entry, when: When) -> Option<TimelineEntry> {
+    let at = |path: &str| {
+        let at = chrono::DateTime::parse_from_rfc3339(&entry.text(path)).ok()?;
+        Some(at.with_timezone(&me.live.zone).format("%a %-d %b, %H:%M").to_string())
+    };
+    let rest = match entry.text("/detail/because").as_str() {
+        "requester" => "stand still: it waits for the requester".to_owned(),
+        "day" => format!("stand still until {}", at("/detail/until").unwrap_or_default()),
+        "runs" => "go on".to_owned(),
+        "rules" => "are counted anew: service levels or a calendar changed".to_owned(),
+        "answers" => "are counted anew: by the calendar of another site".to_owned(),
+        _ => "are counted anew".to_owned(),
+    };
+    let due = |path: &str, what: &str| at(path).map(|at| format!("{what} by {at}"));
+    let lines = [due("/after/respond_by", "first response"), due("/after/resolve_by", "done")];
+    let lines = lines.into_iter().flatten().collect();
+    Some(TimelineEntry { lines, ..TimelineEntry::new(TimelineMark::waiting(), "The clocks", rest, when) })
 }
 
 fn settled(entry: &Entry, when: When) -> Option<TimelineEntry> {

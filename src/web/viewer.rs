@@ -40,6 +40,8 @@ pub enum Said {
     SentBack,
     Cancelled,
     Assigned,
+    Prioritised,
+    StandsIn,
     Commented,
     Linked,
     Saved,
@@ -63,7 +65,7 @@ pub enum Said {
 pub const SAID: &str = "said";
 
 impl Said {
-    const ALL: [(Self, &'static str, &'static str); 24] = [
+    const ALL: [(Self, &'static str, &'static str); 26] = [
         (Self::Asked, "asked", "Asked for. You see here what becomes of it, and are told by mail."),
         (Self::Changed, "changed", "The answers are changed; what comes out differently is decided again."),
         (Self::Approved, "approved", "Approved. Exactly what you saw is what will be applied."),
@@ -71,6 +73,8 @@ impl Said {
         (Self::SentBack, "sent_back", "Sent back with your question."),
         (Self::Cancelled, "cancelled", "Cancelled. What was done stays done."),
         (Self::Assigned, "assigned", "Assigned."),
+        (Self::Prioritised, "prioritised", "The priority is set, and the clocks are counted anew."),
+        (Self::StandsIn, "stands_in", "Saved. Both are told by mail."),
         (Self::Commented, "commented", "Your comment is in the timeline."),
         (Self::Linked, "linked", "Saved, with your reason in the evidence."),
         (Self::Saved, "saved", "Saved."),

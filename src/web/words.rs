@@ -113,6 +113,26 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
+/// A length of working time: "12 min", "3 h 20 min", "26 h". A working day is not as long as a day, so there are no days.
+pub fn hours(time: chrono::TimeDelta) -> String {
+    let minutes = time.num_minutes().abs();
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// A length of time in all: "12 min", "3 h 20 min", "1 day 2 h", "9 days".
+pub fn span(time: chrono::TimeDelta) -> String {
+    let (days, hours) = (time.num_days().abs(), time.num_hours().abs() % 24);
+    match (usize::try_from(days).unwrap_or(usize::MAX), hours) {
+        (0, _) => self::hours(time),
+        (days, hours) if hours > 0 && days < 7 => format!("{} {hours} h", count(days, "day", "days")),
+        (days, _) => count(days, "day", "days"),
+    }
+}
+
 /// A text as one segment of a path.
 pub fn segment(text: &str) -> String {
     const PLAIN: &percent_encoding::AsciiSet =
@@ -128,6 +148,12 @@ mod tests {
     fn digests_are_shortened_and_systems_named() {
         assert_eq!(short("9f2c00000000e1a7"), "9f2c…e1a7");
         assert_eq!(short("abc"), "abc");
+        let minutes = chrono::TimeDelta::minutes;
+        assert_eq!([12, 60, 200, 1560].map(|n| hours(minutes(n))), ["12 min", "1 h", "3 h 20 min", "26 h"]);
+        assert_eq!(
+            [200, 1560, 2880, 20_000].map(|n| span(minutes(n))),
+            ["3 h 20 min", "1 day 2 h", "2 days", "13 days"]
+        );
         assert_eq!(system("ad:corp.example.com"), "Active Directory · corp.example.com");
     }
 }

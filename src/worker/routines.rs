@@ -28,6 +28,7 @@ pub(super) const TABLE: &[Routine] = &[
     Routine { name: "end-grants", every: seconds(1), run: |w| Box::pin(end_grants(w)) },
     Routine { name: "replan-drifted", every: seconds(1), run: |w| Box::pin(replan(w)) },
     Routine { name: "chase-decisions", every: seconds(30), run: |w| Box::pin(chase(w)) },
+    Routine { name: "count-clocks", every: seconds(5), run: |w| Box::pin(count_clocks(w)) },
     Routine { name: "settings-in-force", every: seconds(5), run: |w| Box::pin(settings_in_force(w)) },
     Routine { name: "send-mail", every: seconds(1), run: |w| Box::pin(send_mail(w)) },
     Routine { name: "anchor-evidence", every: seconds(15), run: |w| Box::pin(anchor(w)) },
@@ -50,6 +51,10 @@ async fn replan(worker: &Worker) -> anyhow::Result<usize> {
 
 async fn chase(worker: &Worker) -> anyhow::Result<usize> {
     Ok(requests::patience::chase(&worker.pool, worker.clock.now()).await?)
+}
+
+async fn count_clocks(worker: &Worker) -> anyhow::Result<usize> {
+    Ok(requests::clocks::count_again(&worker.pool, worker.clock.now()).await?)
 }
 
 async fn settings_in_force(worker: &Worker) -> anyhow::Result<usize> {

@@ -451,6 +451,7 @@ async fn who_gets_where(options: PgPoolOptions, connect: PgConnectOptions) {
                 .replace("{name}", "tenure.css")
                 .replace("{id}", &nobody.to_string())
                 .replace("{account}", &nobody.to_string())
+                .replace("{delegation}", &nobody.to_string())
                 .replace("{record}", &nobody.to_string());
             (method, path)
         })

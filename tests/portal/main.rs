@@ -3,12 +3,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod absence;
 mod access;
 mod adoption;
 mod api;
 mod auditing;
 mod by_hand;
 mod changes;
+mod clocks;
 mod decisions;
 mod erasure;
 mod evidence;

@@ -124,3 +124,85 @@ async fn where_nobody_asked_can_decide_it_goes_higher_at_once(options: PgPoolOpt
         .unwrap();
     assert!(stage.decides(company.owner, press, 1).await.is_some());
 }
+
+/// Nine to five in New York is three in the afternoon to eleven at night in Hamburg.
+#[sqlx::test]
+async fn reminders_come_in_the_working_time_of_who_gets_them(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    stage
+        .set("insert into site (id, code, name, zone) values (gen_random_uuid(), 'New York', 'New York', 'America/New_York')")
+        .await;
+    sqlx::query("update employment set site = (select id from site where code = 'New York') where person = $1")
+        .bind(company.anna)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    // Asked at three in the morning, there. A working day later it is five in the afternoon; Hamburg's morning is her night.
+    let number = calendar(&stage).await;
+    assert_eq!(
+        stage.chased(TimeDelta::hours(14) + TimeDelta::minutes(30)).await,
+        0,
+        "she has had eight hours, and gone"
+    );
+    assert_eq!(stage.chased(TimeDelta::hours(25)).await, 0, "four in the morning");
+    assert_eq!(stage.chased(TimeDelta::hours(30)).await, 1, "nine o’clock");
+    assert_eq!(stage.letters(company.anna).await, 2);
+    // On Wednesday night she has had twenty-four hours; Maria, in Hamburg, is asked on Thursday when her work begins.
+    assert_eq!(stage.chased(TimeDelta::hours(62)).await, 0, "eleven at night in Hamburg");
+    assert_eq!(stage.chased(TimeDelta::hours(71)).await, 0, "eight in the morning");
+    assert_eq!(stage.chased(TimeDelta::hours(72)).await, 1);
+    assert_eq!(stage.asked_to_decide(number).await, ["Anna Vogel", "Maria Keller"]);
+    // Her letter is there now; Anna's comes when she is back.
+    let due: Vec<(String, bool)> = sqlx::query_as(
+        "select p.display_name, o.due_at > $1 from outbox o join person p on p.id = o.person
+          where o.template = 'please_decide' order by o.created_at desc, 1 limit 2",
+    )
+    .bind(stage.portal.clock.now() + TimeDelta::hours(72))
+    .fetch_all(&stage.portal.owner)
+    .await
+    .unwrap();
+    assert_eq!(due.iter().find(|(name, _)| name == "Anna Vogel"), Some(&("Anna Vogel".to_owned(), true)));
+}
+
+#[sqlx::test]
+async fn a_holiday_is_not_waited_for_and_each_receiver_has_their_own(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    // Hamburg has a holiday on Tuesday; Lena, of the desk as well, works in Lisbon.
+    stage
+        .set(
+            r#"update site set calendar = '{"working_days": ["Mon","Tue","Wed","Thu","Fri"], "opens": "09:00:00", "closes": "17:00:00", "holidays": ["2026-11-24"]}'"#,
+        )
+        .await;
+    stage
+        .set("insert into site (id, code, name, zone) values (gen_random_uuid(), 'Lisbon', 'Lisbon', 'Europe/Lisbon')")
+        .await;
+    sqlx::query("update employment set site = (select id from site where code = 'Lisbon') where person = $1")
+        .bind(company.security)
+        .execute(&stage.portal.owner)
+        .await
+        .unwrap();
+    stage
+        .set("insert into role_holding (person, role) select id, 'desk' from person where display_name = 'Sven Holm'")
+        .await;
+    let mailbox = [("name", "Press"), ("address", "press"), ("owner", "bvogt")];
+    stage.ask(company.ben, RequestKind::SharedMailbox, &mailbox).await;
+    let (dana, sven) = (stage.letters(company.desk).await, stage.letters(company.security).await);
+    // Tuesday, eleven in Hamburg: only Lisbon works.
+    assert_eq!(stage.chased(TimeDelta::hours(26)).await, 1);
+    assert_eq!((stage.letters(company.desk).await, stage.letters(company.security).await), (dana, sven + 1));
+    let reminded: String = sqlx::query_scalar(
+        "select convert_from(canonical, 'UTF8')::jsonb #>> '{detail,reminded}' from evidence_record where action = 'decision.reminded'",
+    )
+    .fetch_one(&stage.portal.owner)
+    .await
+    .unwrap();
+    assert_eq!(reminded, company.security.to_string());
+    // On Wednesday it is Dana's turn.
+    assert_eq!(stage.chased(TimeDelta::hours(49)).await, 1);
+    assert_eq!(stage.letters(company.desk).await, dana + 1);
+}

@@ -156,7 +156,7 @@ async fn a_stand_in_decides_only_while_it_lasts_and_never_about_themselves(
         request(&portal.owner, (company.employee, company.employee, false), ("owner", &[company.owner])).await.1;
     let emil = viewer(&portal, company.employee).await;
     assert_eq!(allowed::<op::Decide>(&portal, &emil, Object::Item(about_anna)).await, "not found");
-    sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, current_date, current_date + 1)")
+    sqlx::query("insert into delegation (id, person, delegate, from_day, last_day) values ($1, $2, $3, business_day(), business_day() + 1)")
         .bind(Uuid::now_v7())
         .bind(company.owner)
         .bind(company.employee)
@@ -165,7 +165,7 @@ async fn a_stand_in_decides_only_while_it_lasts_and_never_about_themselves(
         .unwrap();
     assert_eq!(allowed::<op::Decide>(&portal, &emil, Object::Item(about_anna)).await, "yes");
     assert_eq!(allowed::<op::Decide>(&portal, &emil, Object::Item(about_emil)).await, "no", "not about oneself");
-    sqlx::query("update delegation set from_day = current_date - 9, last_day = current_date - 2")
+    sqlx::query("update delegation set from_day = business_day() - 9, last_day = business_day() - 2")
         .execute(&portal.owner)
         .await
         .unwrap();

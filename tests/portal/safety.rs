@@ -22,6 +22,7 @@ const MUTATING: &[&str] = &[
     "/drafts/{id}/{step}",
     "/requests/{number}/comments",
     "/requests/{number}/assignment",
+    "/requests/{number}/priority",
     "/requests/{number}/answers",
     "/requests/{number}/cancellation",
     "/requests/{number}/steps/{step}/retry",
@@ -41,6 +42,8 @@ const MUTATING: &[&str] = &[
     "/people/{id}/edit",
     "/people/{id}/employment",
     "/people/{id}/roles",
+    "/people/{id}/delegations",
+    "/people/{id}/delegations/{delegation}/end",
     "/people/import",
     "/people/import/{id}",
     "/people/import/{id}/columns",
@@ -53,7 +56,11 @@ const OPEN: &[&str] = &["/signin", "/signin/demo", "/signout"];
 
 fn filled(route: &str) -> String {
     let id = Uuid::nil().to_string();
-    let route = route.replace("{id}", &id).replace("{account}", &id).replace("/steps/{step}", &format!("/steps/{id}"));
+    let route = route
+        .replace("{id}", &id)
+        .replace("{account}", &id)
+        .replace("{delegation}", &id)
+        .replace("/steps/{step}", &format!("/steps/{id}"));
     route
         .replace("{number}", "1")
         .replace("{item}", "1")

@@ -11,9 +11,10 @@ use crate::access::{Object, op, permit};
 use crate::ids::StepId;
 use crate::requests::{self as asking, Request, RequestError, desk};
 use crate::web::view::errors::{ConfirmPage, Wrong};
-use crate::web::view::forms::FormErrors;
+use crate::web::view::forms::{Choice, FormErrors, SelectField};
 use crate::web::view::parts::{Crumb, Fact, Facts};
 use crate::web::view::shell::Nav;
+use crate::web::view::states;
 use crate::web::viewer::{self, Posted, Said, SignedIn};
 use crate::web::{AppState, Error};
 
@@ -98,6 +99,7 @@ pub fn question(title: String, text: &str, action: String, button: &str) -> Conf
         action,
         button: button.to_owned(),
         danger: false,
+        choose: None,
         reason_label: String::new(),
         reason: String::new(),
         password: false,
@@ -143,6 +145,61 @@ pub async fn cancel(
         .await
         .map_err(|error| back(error, &number))?;
     viewer::see_saying(&state, &format!("/requests/{number}"), Said::Cancelled)
+}
+
+fn priority(request: &Request, chosen: &str) -> ConfirmPage {
+    let choices = (1u8..=4).map(|priority| Choice::new(priority.to_string(), states::priority(priority).word));
+    let mut choose = SelectField::new("priority", "Priority", choices.collect()).value(chosen);
+    choose.common.hint =
+        "Both clocks are counted anew from when it was asked for, by the times of that priority.".to_owned();
+    ConfirmPage {
+        choose: Some(choose),
+        reason_label: "Why?".to_owned(),
+        ..question(
+            format!("Priority of {}", request.number),
+            "The queue is sorted by what breaches next. Those involved can see your reason.",
+            format!("/requests/{}/priority", request.number.0),
+            "Set the priority",
+        )
+    }
+}
+
+/// `GET /requests/{number}/priority`
+pub async fn priority_page(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    me: SignedIn,
+) -> Result<Response, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, &number).await?;
+    permit::<op::Prioritise>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    drop(conn);
+    let asks = priority(&request, &request.priority.to_string());
+    confirm(&state, &me, &request, asks, StatusCode::OK).await
+}
+
+/// `POST /requests/{number}/priority`
+pub async fn prioritise(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    Posted { me, fields }: Posted,
+) -> Result<Response, Error> {
+    // Who may not is told so before anything about the request is.
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, &number).await?;
+    permit::<op::Prioritise>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    drop(conn);
+    let (typed, reason) = (fields.text("priority"), fields.text("reason"));
+    let new = desk::Prioritised { priority: typed.parse().unwrap_or(0), reason };
+    match desk::prioritise(&state.pool, me.now, &me.actor(), number_of(&number)?, new).await {
+        Ok(()) => viewer::see_saying(&state, &format!("/requests/{number}"), Said::Prioritised),
+        Err(RequestError::Fields(errors)) => {
+            let asks =
+                ConfirmPage { errors: form_errors(errors), reason: reason.to_owned(), ..priority(&request, typed) };
+            confirm(&state, &me, &request, asks, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+        Err(other) => Err(back(other, &number)),
+    }
 }
 
 /// `POST /requests/{number}/steps/{step}/retry`

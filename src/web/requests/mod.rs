@@ -4,9 +4,11 @@ mod actions;
 mod lines;
 mod page;
 
-pub use actions::{assign, cancel, cancellation_page, comment, question, retry, skip, skip_page};
+pub use actions::{
+    assign, cancel, cancellation_page, comment, prioritise, priority_page, question, retry, skip, skip_page,
+};
 pub use lines::{ROWS, filter, links, list, pager, row};
-pub use page::{agents, moved, page, stage};
+pub use page::{WARN, agents, moved, page, stage};
 
 use sqlx::PgConnection;
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ use crate::access::{self, Object, Operation, Role, op, permit, scope};
 use crate::changes::{self, secret};
 use crate::evidence::history;
 use crate::ids::PersonId;
+use crate::people::Hours;
+use crate::requests::clocks::{Told, WaitsFor};
 use crate::requests::{self as asking, Item, Request};
 use crate::web::view::forms::{Choice, FormErrors};
 use crate::web::view::parts::{Badge, Crumb, Fact, Facts, Link, Meter, Tone};
@@ -23,10 +25,13 @@ use crate::web::view::request::{AssignForm, MenuAction, Moving, Notice, RequestL
 use crate::web::view::shell::Nav;
 use crate::web::view::states;
 use crate::web::viewer::{self, SignedIn};
-use crate::web::{AppState, Error, plans, timeline, words};
+use crate::web::{AppState, Error, away, plans, timeline, words};
+
+/// The share of a clock, in percent, from which on it is shown as a warning.
+pub const WARN: u8 = 80;
 
 /// Everything that the parts of a request's page are made from.
-struct Told {
+struct Read {
     request: Request,
     items: Vec<Item>,
     stages: Vec<asking::Stage>,
@@ -38,9 +43,11 @@ struct Told {
     entries: Vec<history::Entry>,
     roles: Vec<Role>,
     names: plans::Names,
+    clocks: Option<([Told; 2], Hours)>,
+    away: away::Away,
 }
 
-impl Told {
+impl Read {
     async fn read(conn: &mut PgConnection, me: &SignedIn, number: &str) -> Result<Self, Error> {
         let request = find(conn, number).await?;
         let seen = permit::<op::See>(conn, &me.actor(), Object::Request(request.id)).await?;
@@ -53,6 +60,8 @@ impl Told {
             secrets: secret::of_request(conn, request.id).await?,
             entries: history::timeline(conn, request.number.0).await?,
             roles: seen.roles().to_vec(),
+            clocks: asking::clocks::told(conn, me.now, &request).await?,
+            away: away::of_request(conn, me, request.id).await?,
             names: plans::Names::of(conn, steps.iter().map(|step| (&step.difference, &step.key))).await?,
             steps,
             request,
@@ -71,7 +80,7 @@ impl Told {
             state: Some(states::request_progress(&self.request.state, count(done), count(self.steps.len()))),
             notices: self.notices(me),
             stages: self.stages(me),
-            clocks: clocks(me, &self.request),
+            clocks: clocks(me, self.clocks.as_ref()),
             plan: PlanView {
                 id: "plan".to_owned(),
                 csrf: csrf.to_owned(),
@@ -180,7 +189,7 @@ impl Told {
                     &["Policy asks for no decision here."],
                 ));
             }
-            shown.extend(of_item.into_iter().map(|found| stage(me, ordinal, found)));
+            shown.extend(of_item.into_iter().map(|found| stage(me, &self.away, ordinal, found)));
         }
         Stages(shown)
     }
@@ -199,6 +208,9 @@ impl Told {
         if open && mine && self.request.kind != "expiry" {
             more.push(MenuAction::link("Change the answers …", format!("/requests/{number}/answers")));
         }
+        if open && Operation::Prioritise.may(&self.roles) {
+            more.push(MenuAction::link("Set the priority …", format!("/requests/{number}/priority")));
+        }
         if open && (mine || self.roles.contains(&Role::Desk)) {
             more.push(MenuAction::link("Cancel the request …", format!("/requests/{number}/cancellation")).danger());
         }
@@ -213,7 +225,7 @@ impl Told {
     }
 }
 
-pub fn stage(me: &SignedIn, item: u32, stage: &asking::Stage) -> Stage {
+pub fn stage(me: &SignedIn, away: &away::Away, item: u32, stage: &asking::Stage) -> Stage {
     let mark = match stage.state.as_str() {
         "approved" => StageMark::Approved,
         "open" => StageMark::Asked,
@@ -225,6 +237,7 @@ pub fn stage(me: &SignedIn, item: u32, stage: &asking::Stage) -> Stage {
         if !stage.deciders.is_empty() {
             lines.push(format!("asked: {}", stage.deciders.join(", ")));
         }
+        lines.extend(away.lines(me, stage.id));
         lines.extend(stage.opened_at.map(|at| format!("asked {}", me.when(at).relative)));
     }
     let mut comment = String::new();
@@ -242,34 +255,46 @@ pub fn stage(me: &SignedIn, item: u32, stage: &asking::Stage) -> Stage {
     Stage { mark, item, name: stage.name.clone(), lines, comment }
 }
 
-fn clocks(me: &SignedIn, request: &Request) -> Clocks {
-    let clock = |name: &str, by: Option<DateTime<Utc>>, met: Option<DateTime<Utc>>| -> Option<ClockView> {
-        let by = by?;
-        let words = |minutes: i64| match minutes.abs() {
-            minutes if minutes < 120 => format!("{minutes} min"),
-            minutes if minutes < 48 * 60 => format!("{} h", minutes / 60),
-            minutes => format!("{} days", minutes / 60 / 24),
-        };
-        let name = name.to_owned();
-        if let Some(met) = met {
-            let badge = if met <= by { Badge::ok("met") } else { Badge::bad("missed") };
-            let words = format!("in {}", words((met - request.asked_at).num_minutes()));
-            return Some(ClockView { name, words, sub: String::new(), badge: Some(badge), meter: None });
+fn clocks(me: &SignedIn, told: Option<&([Told; 2], Hours)>) -> Clocks {
+    let Some(([response, resolution], hours)) = told else { return Clocks::default() };
+    let shown = [("First response", response), ("Resolution", resolution)].map(|(name, told)| clock(me, name, told));
+    let mut shown = shown.to_vec();
+    if let Some(last) = shown.last_mut() {
+        last.sub.push(match hours.calendar {
+            Some(_) if !hours.name.is_empty() => format!("Working time of {}", hours.name),
+            Some(_) => "Working time".to_owned(),
+            None => "Counted around the clock".to_owned(),
+        });
+    }
+    Clocks(shown)
+}
+
+fn clock(me: &SignedIn, name: &str, told: &Told) -> ClockView {
+    let at = |at: DateTime<Utc>| at.with_timezone(&me.live.zone).format("%a %-d %b, %H:%M").to_string();
+    let used = format!("{} of working time; {} in all", words::hours(told.worked), words::span(told.elapsed));
+    let late = told.due.is_some_and(|due| told.stopped.unwrap_or(me.now) > due);
+    let view =
+        |words: String, sub: Vec<String>| ClockView { name: name.to_owned(), words, sub, badge: None, meter: None };
+    let over = || words::hours(told.over);
+    if told.stopped.is_some() {
+        let badge = if late { Badge::bad(format!("missed by {}", over())) } else { Badge::ok("met") };
+        return ClockView { badge: Some(badge), ..view(String::new(), vec![used]) };
+    }
+    let share = i64::min(told.worked.num_minutes() * 100 / told.within.num_minutes().max(1), 100);
+    let share = u8::try_from(share).unwrap_or(0);
+    let by = told.due.map(|due| format!("by {}", at(due)));
+    let (words, tone) = match told.waits {
+        _ if late => (format!("overdue by {}", over()), Tone::Bad),
+        Some((WaitsFor::Requester, _)) => ("stands still: waits for the requester".to_owned(), Tone::Quiet),
+        Some((WaitsFor::Day, until)) => {
+            (format!("stands still until {}", until.map_or_else(|| "its day".to_owned(), at)), Tone::Quiet)
         }
-        let (left, whole) = ((by - me.now).num_minutes(), (by - request.asked_at).num_minutes().max(1));
-        let used = u8::try_from((100 - left * 100 / whole).clamp(0, 100)).unwrap_or(100);
-        let tone = match (left, used) {
-            (left, _) if left < 0 => Tone::Bad,
-            (_, 75..) => Tone::Warn,
-            _ => Tone::Ok,
-        };
-        let said = if left < 0 { format!("overdue by {}", words(left)) } else { format!("{} left", words(left)) };
-        let sub = format!("by {}", by.with_timezone(&me.live.zone).format("%a %-d %b, %H:%M"));
-        Some(ClockView { name, words: said, sub, badge: None, meter: Some(Meter::new(used, tone)) })
+        None => {
+            let left = (told.within - told.worked).max(TimeDelta::zero());
+            (format!("{} left", words::hours(left)), if share >= WARN { Tone::Warn } else { Tone::Ok })
+        }
     };
-    let response = clock("First response", request.respond_by, request.first_response_at.or(request.settled_at));
-    let resolution = clock("Resolution", request.resolve_by, request.settled_at);
-    Clocks(response.into_iter().chain(resolution).collect())
+    ClockView { meter: Some(Meter::new(share, tone)), ..view(words, by.into_iter().chain([used]).collect()) }
 }
 
 /// What came back with a comment that was not accepted.
@@ -292,7 +317,7 @@ pub(super) async fn show(
     sent: Sent,
 ) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
-    let told = Told::read(&mut conn, me, number).await?;
+    let told = Read::read(&mut conn, me, number).await?;
     let request = &told.request;
     let shell = me.shell(state, &mut conn, request.title.clone(), Nav::Requests).await?;
     let moving = told.moving(me, &shell.csrf);
@@ -369,7 +394,7 @@ pub async fn agents(conn: &mut PgConnection, chosen: Option<PersonId>) -> Result
 /// `GET /requests/{number}/timeline`: what moved.
 pub async fn moved(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
-    let told = Told::read(&mut conn, &me, &number).await?;
+    let told = Read::read(&mut conn, &me, &number).await?;
     let mut moving = told.moving(&me, &me.live.form_token());
     moving.plan.replaces = true;
     viewer::page(&RequestLiveFragment { timeline: told.timeline(&me), moving })

@@ -5,7 +5,7 @@
 
 use super::super::view::forms::Choice;
 use crate::catalog::proposals::{Kind, Subject};
-use crate::catalog::{LETTERS, VARIABLES};
+use crate::catalog::{LETTERS, PRIORITIES, VARIABLES};
 use crate::plan::RequestKind;
 
 /// How a value is typed.
@@ -197,24 +197,45 @@ pub fn route_kinds() -> Vec<&'static str> {
 fn level(path: &str, title: &str, text: &str, optional: bool) -> Section {
     let fields =
         [("priority", "Priority, 1 to 4"), ("respond_minutes", "Respond within"), ("resolve_minutes", "Done within")];
-    let fields = fields.map(|(name, label)| {
-        let spec = field(format!("{path}.{name}"), label, Shape::Number);
-        if optional { spec.optional() } else { spec }
-    });
-    beside(title, text, fields.into())
+    let mut fields: Vec<Spec> = fields
+        .map(|(name, label)| {
+            let spec = field(format!("{path}.{name}"), label, Shape::Number);
+            if optional { spec.optional() } else { spec }
+        })
+        .into();
+    fields.push(counts(path));
+    beside(title, text, fields)
+}
+
+/// Whether nights and holidays count.
+fn counts(path: &str) -> Spec {
+    let shape = Shape::One(vec![any("in working time"), Choice::new("true", "around the clock")]);
+    field(format!("{path}.around_the_clock"), "Counted", shape)
+}
+
+/// How soon, where the desk has set another priority than the kind's own.
+fn by_priority(word: &str) -> Section {
+    let path = format!("priorities.{word}");
+    let fields = vec![
+        field(format!("{path}.respond_minutes"), "Respond within", Shape::Number),
+        field(format!("{path}.resolve_minutes"), "Done within", Shape::Number),
+        counts(&path),
+    ];
+    beside(format!("Priority set by hand: {word}"), "", fields)
 }
 
 fn service_levels() -> Vec<Section> {
     let mut sections = vec![level(
         "default",
         "Unless said otherwise",
-        "In minutes. A kind that is left empty below has these.",
+        "In minutes, by the calendar of the site where the person works. A kind that is left empty below has these.",
         false,
     )];
     sections.extend(route_kinds().iter().map(|kind| level(&format!("kinds.{kind}"), &kind_words(kind), "", true)));
+    sections.extend(PRIORITIES.map(|(_, word)| by_priority(word)));
     sections.push(beside(
         "Decisions that do not come",
-        "Counted from when somebody was asked.",
+        "Counted from when somebody was asked: hours in their own working time, days by the calendar.",
         vec![
             field("patience.remind_hours", "Remind every, hours", Shape::Number),
             field("patience.escalate_hours", "Ask above after, hours", Shape::Number),

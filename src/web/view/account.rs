@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::forms::{CheckField, Choice, DateField, FormErrors, PickerField, PickerOption, SelectField, TextField};
-use super::parts::{Badge, Facts, Person, When};
+use super::parts::{Badge, Crumb, Facts, Person, When};
 use super::shell::Shell;
 
 /// A session of the viewer's.
@@ -55,6 +55,8 @@ pub struct DelegationRow {
     pub until: When,
     /// In force, planned, over.
     pub state: Badge,
+    /// Who set it, where the one who is away did not; else empty.
+    pub made_by: String,
     /// `/me/delegations/{id}/end`; none if it cannot be ended by the viewer.
     pub end: Option<String>,
 }
@@ -90,14 +92,64 @@ pub struct AccountPage {
     pub scopes: Vec<Choice>,
     /// For how long: value in days and words.
     pub days: Vec<Choice>,
+    /// Letting somebody stand in.
+    pub form: StandInForm,
+}
+
+/// Letting somebody stand in: `to`, `from_*`, `until_*` to `action`.
+#[derive(Clone, Debug, Default)]
+pub struct StandInForm {
+    /// `/me/delegations`.
+    pub action: String,
+    /// "Who stands in for you?"
+    pub question: String,
     /// As typed: "Ravi Menon (rmenon)".
     pub delegate: String,
     /// Likely delegates.
-    pub delegate_suggestions: Vec<PickerOption>,
+    pub suggestions: Vec<PickerOption>,
     /// As typed: day, month, year.
     pub from: [String; 3],
     /// As typed: day, month, year.
     pub until: [String; 3],
+}
+
+impl StandInForm {
+    fn to_field(&self, errors: &FormErrors) -> PickerField {
+        PickerField::person("to", &self.question)
+            .value(&self.delegate)
+            .suggestions(self.suggestions.clone())
+            .error(errors)
+    }
+    fn first_day_field(&self, errors: &FormErrors) -> DateField {
+        let [day, month, year] = &self.from;
+        DateField::new("from", "First day").typed(day, month, year).error(errors)
+    }
+    fn last_day_field(&self, errors: &FormErrors) -> DateField {
+        let [day, month, year] = &self.until;
+        DateField::new("until", "Last day").typed(day, month, year).error(errors)
+    }
+}
+
+/// `GET /people/{id}/delegations`, for the desk's lead, and again with errors. `/people/{id}/delegations/{delegation}/end` ends one.
+#[derive(Template)]
+#[template(path = "people/standing_in.html")]
+pub struct StandingInPage {
+    /// Surroundings.
+    pub shell: Shell,
+    /// The path above the heading.
+    pub crumbs: Vec<Crumb>,
+    /// "Maria Keller".
+    pub name: String,
+    /// "Head of Finance, Finance, Hamburg".
+    pub summary: String,
+    /// Else nothing can be set.
+    pub works_here: bool,
+    /// What is in force or to come.
+    pub delegations: Vec<DelegationRow>,
+    /// Letting somebody stand in.
+    pub form: StandInForm,
+    /// Problems of the form that was sent.
+    pub errors: FormErrors,
 }
 
 impl AccountPage {
@@ -112,19 +164,5 @@ impl AccountPage {
     }
     fn days_field(&self) -> SelectField {
         SelectField::new("days", "It ends after", self.days.clone()).error(&self.errors)
-    }
-    fn to_field(&self) -> PickerField {
-        PickerField::person("to", "Who stands in for you?")
-            .value(&self.delegate)
-            .suggestions(self.delegate_suggestions.clone())
-            .error(&self.errors)
-    }
-    fn first_day_field(&self) -> DateField {
-        let [day, month, year] = &self.from;
-        DateField::new("from", "First day").typed(day, month, year).error(&self.errors)
-    }
-    fn last_day_field(&self) -> DateField {
-        let [day, month, year] = &self.until;
-        DateField::new("until", "Last day").typed(day, month, year).error(&self.errors)
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::forms::{AreaField, FormErrors, TextField};
+use super::forms::{AreaField, FormErrors, SelectField, TextField};
 use super::parts::{Crumb, Facts, Link};
 use super::shell::Shell;
 
@@ -136,6 +136,8 @@ pub struct ConfirmPage {
     pub button: String,
     /// The button is red.
     pub danger: bool,
+    /// Asks to choose something first.
+    pub choose: Option<SelectField>,
     /// Asks for a reason, submitted as `reason`: its question; empty for none.
     pub reason_label: String,
     /// As typed.

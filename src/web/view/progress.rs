@@ -155,8 +155,8 @@ pub struct ClockView {
     pub name: String,
     /// "5 h 12 min left", "paused", "met in 1 h 39 min".
     pub words: String,
-    /// "by Tue 18:00, Hamburg"; may be empty.
-    pub sub: String,
+    /// "by Tue 18:00", "3 h 20 min of working time; 1 day 2 h in all".
+    pub sub: Vec<String>,
     /// A finished clock's state instead of a bar.
     pub badge: Option<Badge>,
     /// How much of the time is used; none when paused or finished.

@@ -51,6 +51,8 @@ pub async fn sent_back_and_changed(walk: &mut Walk) {
     walk.did("POST /requests/{number}/assignment", desk.post(&format!("{address}/assignment"), &me)).await;
     let nobody = [("number", "1"), ("assignee", "")];
     walk.did("POST /queue/assignment", desk.post("/queue/assignment", &nobody)).await;
+    let urgent = [("priority", "2"), ("reason", "Month end")];
+    walk.did("POST /requests/{number}/priority", desk.post(&format!("{address}/priority"), &urgent)).await;
     let decision = format!("{address}/items/1/decision");
     let digest = owner.get(&decision).await.value("digest").unwrap();
     let back = [("decision", "send_back"), ("digest", digest.as_str()), ("comment", "Until when?")];
@@ -101,7 +103,12 @@ pub async fn cancelled(walk: &mut Walk) {
 /// Asked one step higher, and lapsed.
 pub async fn nobody_decides(walk: &mut Walk) {
     ledger(walk).await;
-    walk.set("update stage set opened_at = '2026-11-19T08:00:00Z' where state = 'open'").await;
+    // Another calendar, by which it is counted anew.
+    walk.set("update site set calendar = '{\"working_days\": [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\"], \"opens\": \"08:00:00\", \"closes\": \"16:00:00\", \"holidays\": []}'").await;
+    let counted = "select exists (select from evidence_record where action = 'clock.moved' and convert_from(canonical, 'UTF8') like '%\"because\":\"rules\"%')";
+    walk.working("routine: count-clocks", counted).await;
+    // Three working days ago.
+    walk.set("update stage set opened_at = '2026-11-17T08:00:00Z' where state = 'open'").await;
     walk.working("routine: chase-decisions", "select exists (select from stage where escalated_at is not null)").await;
     walk.set("update stage set opened_at = '2026-10-23T08:00:00Z' where state = 'open'").await;
     walk.work("select exists (select from request where state = 'lapsed')").await;

@@ -62,6 +62,13 @@ pub async fn tokens_and_delegations(walk: &mut Walk) {
     walk.did("POST /me/delegations", owner.post("/me/delegations", &days)).await;
     let id = walk.id("select id from delegation").await;
     walk.did("POST /me/delegations/{id}/end", owner.post(&format!("/me/delegations/{id}/end"), &[])).await;
+    // The same by the lead, for who is ill.
+    let lead = walk.portal.browser_of(walk.company.lead).await;
+    let theirs = format!("/people/{}/delegations", walk.company.owner);
+    walk.did("POST /people/{id}/delegations", lead.post(&theirs, &days)).await;
+    let id = walk.id("select id from delegation where ended_at is null").await;
+    let name = "POST /people/{id}/delegations/{delegation}/end";
+    walk.did(name, lead.post(&format!("{theirs}/{id}/end"), &[])).await;
 }
 
 const PEOPLE: &str = "employee_number,given_name,family_name,type,department,title,site,manager_employee_number,first_day,last_day,mail,phone,user_name

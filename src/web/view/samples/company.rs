@@ -289,14 +289,18 @@ pub(super) fn clocks() -> progress::Clocks {
         ClockView {
             name: text("First response"),
             words: String::new(),
-            sub: String::new(),
+            sub: vec![text("3 h 20 min of working time; 1 day 2 h in all")],
             badge: Some(Badge::ok("met in 1 h 39 min")),
             meter: None,
         },
         ClockView {
             name: text("Resolution"),
             words: text("5 h 12 min left"),
-            sub: text("by Tue 18:00, Hamburg"),
+            sub: vec![
+                text("by Tue 18:00"),
+                text("20 min of working time; 20 min in all"),
+                text("Working time of Hamburg"),
+            ],
             badge: None,
             meter: Some(Meter::new(42, Tone::Ok)),
         },

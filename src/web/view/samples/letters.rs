@@ -58,7 +58,18 @@ fn mails() -> Vec<Sample> {
         kept: text("All else was done."),
         mend: text("Try again or leave it out."),
     };
+    let stands_in = StandsIn {
+        frame: MailFrame { number: String::new(), title: text("Standing in"), ..frame() },
+        person: text("Maria Keller"),
+        delegate: text("Ravi Menon"),
+        from: text("Monday 30 November 2026"),
+        until: text("Friday 4 December 2026"),
+        set_by: text("Lena Roth"),
+        to_person: true,
+        ended: false,
+    };
     vec![
+        ("mail-stands-in", stands_in.html().unwrap()),
         ("mail-submitted", submitted.html().unwrap()),
         ("mail-decide", decide.html().unwrap()),
         ("mail-decided", decided.html().unwrap()),

@@ -2,10 +2,10 @@
 
 use super::company::*;
 use super::pages::errors_for;
-use super::{HOSTILE, Sample, page};
+use super::{HOSTILE, LONG, Sample, page};
 use crate::web::view::account::*;
 use crate::web::view::errors::*;
-use crate::web::view::forms::{Choice, FormErrors, PickerOption};
+use crate::web::view::forms::{Choice, FormErrors, PickerOption, SelectField};
 use crate::web::view::secrets::*;
 use crate::web::view::*;
 
@@ -31,6 +31,7 @@ fn errors() -> Vec<Sample> {
         action: text("/requests/482/cancellation"),
         button: text("Cancel the request"),
         danger: true,
+        choose: Some(SelectField::new("priority", "Priority", vec![Choice::new("1", HOSTILE), Choice::new("2", LONG)])),
         reason_label: text("Why?"),
         reason: text(HOSTILE),
         password: true,
@@ -105,6 +106,7 @@ fn account() -> Vec<Sample> {
         since: day(2026, 12, 1),
         until: day(2026, 12, 14),
         state: Badge::info("planned"),
+        made_by: text("Lena Roth"),
         end: Some(text("/me/delegations/1/end")),
     };
     let made = |errors, full: bool| AccountPage {
@@ -123,10 +125,30 @@ fn account() -> Vec<Sample> {
             Choice::new("decide", "decide").hint("Only where policy allows a token to"),
         ],
         days: vec![Choice::new("30", "30 days"), Choice::new("90", "90 days")],
-        delegate: String::new(),
-        delegate_suggestions: vec![PickerOption::person("Ravi Menon", "rmenon", "Service desk")],
-        from: Default::default(),
-        until: Default::default(),
+        form: StandInForm {
+            action: text("/me/delegations"),
+            question: text("Who stands in for you?"),
+            suggestions: vec![PickerOption::person("Ravi Menon", "rmenon", "Service desk")],
+            ..StandInForm::default()
+        },
+    };
+    let other = |errors, full: bool| StandingInPage {
+        shell: desk().page("Who stands in for Maria Keller", Nav::People),
+        crumbs: vec![
+            Crumb::to("People", "/people"),
+            Crumb::to("Maria Keller", "/people/1"),
+            Crumb::here("Standing in"),
+        ],
+        name: if full { text(LONG) } else { text("Maria Keller") },
+        summary: text("Head of Finance, Finance, Hamburg"),
+        works_here: true,
+        delegations: if full { vec![delegation.clone()] } else { Vec::new() },
+        form: StandInForm {
+            action: text("/people/1/delegations"),
+            question: format!("Who stands in for {HOSTILE}?"),
+            ..StandInForm::default()
+        },
+        errors,
     };
     let wrong = errors_for(&[
         ("to", "Choose somebody who is here from 1 to 14 December"),
@@ -135,6 +157,8 @@ fn account() -> Vec<Sample> {
     vec![
         page("me-full", &made(FormErrors::default(), true)),
         page("me-empty", &made(FormErrors::default(), false)),
-        page("me-error", &made(wrong, true)),
+        page("me-error", &made(wrong.clone(), true)),
+        page("standing-in-empty", &other(FormErrors::default(), false)),
+        page("standing-in-error", &other(wrong, true)),
     ]
 }

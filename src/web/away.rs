@@ -1,0 +1,87 @@
+//! Who is away, until when, and who decides for them: said where somebody is asked.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Error, SignedIn};
+use crate::ids::{PersonId, RequestId};
+
+/// One delegation in force.
+struct Standing {
+    person: String,
+    delegate: String,
+    last_day: NaiveDate,
+    /// The delegate is a party here, and does not decide.
+    is_party: bool,
+}
+
+/// Of those whom a request's open stages ask by name, who is away.
+#[derive(Default)]
+pub struct Away(HashMap<Uuid, Vec<Standing>>);
+
+/// Reads it for a request's open stages.
+pub async fn of_request(conn: &mut PgConnection, me: &SignedIn, request: RequestId) -> Result<Away, Error> {
+    let rows = sqlx::query!(
+        r#"select s.id, p.display_name as person, q.display_name as delegate, g.last_day,
+                  exists (select from request_role r
+                           where r.request = i.request and r.person = g.delegate and r.role = 'party') as "is_party!"
+             from item i
+             join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
+             join stage_decider d on d.stage = s.id
+             join delegation g on g.person = d.person and g.ended_at is null
+              and local_day(g.person, $2) between g.from_day and g.last_day
+             join person p on p.id = g.person
+             join person q on q.id = g.delegate
+            where i.request = $1 order by p.display_name, g.last_day"#,
+        request.0,
+        me.now
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut away: HashMap<Uuid, Vec<Standing>> = HashMap::new();
+    for row in rows {
+        let standing =
+            Standing { person: row.person, delegate: row.delegate, last_day: row.last_day, is_party: row.is_party };
+        away.entry(row.id).or_default().push(standing);
+    }
+    Ok(Away(away))
+}
+
+impl Away {
+    /// "Maria Keller is away until 12 December; Ada Berg decides for them."
+    pub fn lines(&self, me: &SignedIn, stage: Uuid) -> Vec<String> {
+        let of_stage = self.0.get(&stage).into_iter().flatten();
+        of_stage.map(|standing| said(me, standing)).collect()
+    }
+}
+
+fn said(me: &SignedIn, standing: &Standing) -> String {
+    let Standing { person, delegate, last_day, is_party } = standing;
+    let until = super::view::parts::short_day(*last_day, me.today());
+    let decides = if *is_party { "gains by this and does not decide it" } else { "decides for them" };
+    format!("{person} is away until {until}; {delegate} {decides}.")
+}
+
+/// The same for one person, by itself: until when, and who decides for them.
+pub async fn of_person(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<String>, Error> {
+    let rows = sqlx::query!(
+        r#"select p.display_name as person, q.display_name as delegate, g.last_day
+             from delegation g join person p on p.id = g.person join person q on q.id = g.delegate
+            where g.person = $1 and g.ended_at is null and local_day(g.person, $2) between g.from_day and g.last_day
+            order by g.last_day"#,
+        person.0,
+        me.now
+    )
+    .fetch_all(conn)
+    .await?;
+    let standings = rows.into_iter().map(|row| Standing {
+        person: row.person,
+        delegate: row.delegate,
+        last_day: row.last_day,
+        is_party: false,
+    });
+    Ok(standings.map(|standing| said(me, &standing)).collect())
+}
