@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use sqlx::PgConnection;
 
 use super::RequestError;
-use crate::catalog::proposals::{EntryBody, Kind, Subject, read};
+use crate::catalog::proposals::{self, EntryBody, Kind, Subject, read};
 use crate::catalog::{
     self, About, Birthright, BirthrightInput, DeciderRole, LETTERS, MailAbout, NameInput, Naming, Retention, Risk,
     RouteInput, Routes, Separation, ServiceLevels, Wording,
@@ -304,8 +304,11 @@ async fn levels(conn: &mut PgConnection, (from, to): (ServiceLevels, ServiceLeve
     let words = |levels: &ServiceLevels, kind: &str| {
         let level = levels.for_request(kind);
         format!(
-            "priority {}\nrespond within {} min\ndone within {} min",
-            level.priority, level.respond_minutes, level.resolve_minutes
+            "priority {}\nrespond within {} min\ndone within {} min{}",
+            level.priority,
+            level.respond_minutes,
+            level.resolve_minutes,
+            if level.around_the_clock { ", around the clock" } else { "" }
         )
     };
     let rows = kinds.iter().filter_map(|(kind, requests)| {
@@ -316,7 +319,7 @@ async fn levels(conn: &mut PgConnection, (from, to): (ServiceLevels, ServiceLeve
     Ok(Tried::of(
         count(tried, "request", "requests"),
         rows,
-        "By kind of request. Requests that are open keep the clocks they were asked with; reminders and escalation follow the new times at once.",
+        "By kind of request. Requests that are open keep their priority, and their clocks are counted anew by the new times; reminders and escalation follow them at once.",
     ))
 }
 
@@ -397,7 +400,9 @@ async fn entry(
     id: EntitlementId,
     (from, to): (Option<EntryBody>, Option<EntryBody>),
 ) -> Result<Tried, RequestError> {
-    let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
+    // A site sets up entries before there are routes: birthright rules name them.
+    let in_force = proposals::current(conn, &Subject::Rules(Kind::Routes)).await.map_err(super::catalog_error)?;
+    let routes: Routes = read(&in_force.body).unwrap_or_default();
     let input = |entry: &EntryBody| RouteInput {
         kind: "access".to_owned(),
         about: About::Entitlement { risk: entry.risk, sox: entry.sox },
@@ -406,7 +411,7 @@ async fn entry(
         privileged: false,
     };
     let words = |entry: &Option<EntryBody>| {
-        entry.as_ref().map_or("not in the catalogue".to_owned(), |entry| stages(&rules.routes.body, &input(entry)))
+        entry.as_ref().map_or("not in the catalogue".to_owned(), |entry| stages(&routes, &input(entry)))
     };
     let holders = sqlx::query_scalar!(
         r#"select count(distinct person) as "count!" from access_grant where entitlement = $1 and ended_at is null"#,
