@@ -128,7 +128,9 @@ async fn who_gains_by_it_is_not_offered_it_as_a_delegate(options: PgPoolOptions,
     let stage = Stage::new(options, connect).await;
     let company = stage.company;
     stage.lead_sets("elang").await;
-    let number = stage.ledger(company.employee, "elang").await;
+    // Asked for by his manager, so that Olaf alone decides.
+    stage.set("update employment set manager = (select id from person where display_name = 'Maria Keller') where person = (select id from person where display_name = 'Emil Lang')").await;
+    let number = stage.ledger(company.manager, "elang").await;
     let emil = stage.browser(company.employee).await;
     assert!(!emil.get("/approvals").await.text.contains("Ledger"));
     assert_eq!(stage.letters_to(company.employee, "please_decide").await, 0);
