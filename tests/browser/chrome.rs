@@ -18,6 +18,9 @@ impl Drop for Ends {
     }
 }
 
+/// Where browsers put what is downloaded.
+pub const DOWNLOADS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/downloads");
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -100,10 +103,11 @@ impl Look {
             let metrics = serde_json::json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 1.0}});
             capabilities.add_experimental_option("mobileEmulation", metrics).unwrap();
         }
+        let mut prefs = serde_json::json!({"download.default_directory": DOWNLOADS});
         if self == Self::WithoutScript {
-            let off = serde_json::json!({"profile.managed_default_content_settings.javascript": 2});
-            capabilities.add_experimental_option("prefs", off).unwrap();
+            prefs["profile.managed_default_content_settings.javascript"] = 2.into();
         }
+        capabilities.add_experimental_option("prefs", prefs).unwrap();
         capabilities
     }
 }

@@ -10,7 +10,9 @@ mod evidence;
 mod journey;
 mod mail;
 mod pages;
+mod people;
 mod settings;
 #[allow(dead_code, reason = "the live suite uses the rest")]
 #[path = "../live/site.rs"]
 mod site;
+mod standing_in;

@@ -85,7 +85,8 @@ async fn violations(browser: &Browser) -> Vec<String> {
     serde_json::from_value(found.json().clone()).unwrap()
 }
 
-async fn picture(browser: &Browser, name: &str) {
+pub async fn picture(browser: &Browser, name: &str) {
+    fs::create_dir_all(folder()).unwrap();
     let taken = browser.driver.screenshot_as_png().await.unwrap();
     fs::write(folder().join(name), taken).unwrap();
 }
