@@ -49,6 +49,9 @@ pub mod changes;
 /// Mail on its way.
 pub mod mail;
 
+/// Checks of a target system's connection: asked for in the browser, answered by a worker.
+pub mod checks;
+
 /// Asking and deciding.
 pub mod requests;
 

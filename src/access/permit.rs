@@ -127,6 +127,10 @@ pub mod op {
         LinkAccount => LinkAccount;
         SeeOutbox => SeeOutbox;
         SeeSystem => SeeSystem;
+        /// Having a worker check a target system's connection.
+        CheckSystem => CheckSystem;
+        /// Sending a letter again that was given up.
+        SendMailAgain => SendMailAgain;
         EndSession => EndSession;
         MakeToken => MakeToken;
         Delegate => Delegate;

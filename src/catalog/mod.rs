@@ -11,6 +11,7 @@ pub mod naming;
 pub mod proposals;
 mod retention;
 pub mod routes;
+mod scope;
 mod separation;
 mod service_levels;
 mod settings;
@@ -25,11 +26,12 @@ pub use erase::erase;
 pub use naming::{NameInput, Names, Naming, NamingError};
 pub use retention::Retention;
 pub use routes::{About, DeciderRole, Needed, RouteInput, Routes, StageRule};
+pub use scope::UnitScope;
 pub use separation::{Conflict, Consequence, Separation, SeparationRule};
 pub use service_levels::{Level, PRIORITIES, Patience, ServiceLevels, Times};
 pub use settings::{
     CatalogError, Invalid, Rules, Setting, Versioned, history, release, retention, rules, separation, service_levels,
     wording,
 };
-pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, target_system, target_systems};
+pub use systems::{JoinerMailbox, SystemFacts, TargetSystem, find_system, target_system, target_systems};
 pub use wording::{About as MailAbout, LETTERS, Letter, Said, VARIABLES, Wording};

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
+use super::UnitScope;
 use crate::connectors::exchange::Places;
 use crate::evidence::{self, By, EvidenceError, Facts, Record, action, append};
 use crate::target::SystemKey;
@@ -23,9 +24,18 @@ pub enum JoinerMailbox {
     Licence,
 }
 
-/// What plans need to know of a target system; nothing secret. Empty for a directory.
+/// What plans and pages need to know of a target system; nothing secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemFacts {
+    /// Where it is reached, in the order of trying.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The account that Tenure signs in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// A directory: the name that everything lies below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Exchange: `on_premises` or `online`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<String>,
@@ -55,9 +65,13 @@ fn is_none(how: &JoinerMailbox) -> bool {
 pub struct TargetSystem {
     pub key: SystemKey,
     pub name: String,
-    /// managed, observe_only
+    /// managed, observe_only: as the configuration says.
     pub mode: String,
+    /// A setting holds it to observe only.
+    pub held_back: bool,
     pub facts: SystemFacts,
+    /// A directory: the units that Tenure works in.
+    pub scope: UnitScope,
 }
 
 /// Makes a target system known, or renames it.
@@ -114,42 +128,72 @@ pub async fn target_system(
 /// Where the database does not answer.
 pub async fn target_systems(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select key, name, mode, facts as "facts: sqlx::types::Json<SystemFacts>" from target_system order by created_at, key"#
+        r#"select key, name, mode, held_back, facts as "facts: sqlx::types::Json<SystemFacts>",
+                  scope as "scope: sqlx::types::Json<UnitScope>"
+             from target_system order by created_at, key"#
     )
     .fetch_all(conn)
     .await?;
-    let system = |(key, name, mode, facts): (String, String, String, sqlx::types::Json<SystemFacts>)| TargetSystem {
-        key: SystemKey(key),
-        name,
-        mode,
-        facts: facts.0,
-    };
-    Ok(rows.into_iter().map(|row| system((row.key, row.name, row.mode, row.facts))).collect())
+    let system = rows.into_iter().map(|row| TargetSystem {
+        key: SystemKey(row.key),
+        name: row.name,
+        mode: row.mode,
+        held_back: row.held_back,
+        facts: row.facts.0,
+        scope: row.scope.0,
+    });
+    Ok(system.collect())
 }
 
-/// Sets a system to observe only beside its configuration, or takes that back.
-pub(super) async fn hold_back(
+/// One target system.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn find_system(conn: &mut PgConnection, key: &SystemKey) -> Result<Option<TargetSystem>, sqlx::Error> {
+    Ok(target_systems(conn).await?.into_iter().find(|system| system.key == *key))
+}
+
+/// What is set of a system beside its configuration: observe only, and the units that Tenure works in.
+pub(super) async fn set(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     by: &By,
     key: &SystemKey,
-    held_back: bool,
+    (held_back, scope): (bool, &UnitScope),
 ) -> Result<(), EvidenceError> {
     let subject = format!("system:{}", key.0);
     evidence::hold(conn, &subject).await?;
-    let changed =
-        sqlx::query!("update target_system set held_back = $2 where key = $1 and held_back <> $2", key.0, held_back)
-            .execute(&mut *conn)
-            .await?;
-    if changed.rows_affected() == 0 {
+    let known = sqlx::query!(
+        r#"select held_back, scope as "scope: sqlx::types::Json<UnitScope>" from target_system where key = $1"#,
+        key.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(known) = known.filter(|known| known.held_back != held_back || known.scope.0 != *scope) else {
         return Ok(());
-    }
-    let facts = |held: bool| Some(Facts::default().plain("observe_only_by_setting", held));
+    };
+    let units_change = known.scope.0 != *scope;
+    let facts = |held: bool, scope: &UnitScope| {
+        let facts = Facts::default().plain("observe_only_by_setting", held);
+        let units = |facts: Facts| {
+            facts.plain("units_in_scope", scope.units.join("; ")).plain("units_excluded", scope.excluded.join("; "))
+        };
+        Some(if units_change { units(facts) } else { facts })
+    };
     let record = Record {
-        before: facts(!held_back),
-        after: facts(held_back),
+        before: facts(known.held_back, &known.scope.0),
+        after: facts(held_back, scope),
         ..Record::new(action::SYSTEM_CHANGED, subject, by.clone())
     };
     append(conn, now, &record).await?;
+    sqlx::query!(
+        "update target_system set held_back = $2, scope = $3, scope_at = case when scope = $3 then scope_at else now() end
+          where key = $1",
+        key.0,
+        held_back,
+        sqlx::types::Json(scope) as _
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

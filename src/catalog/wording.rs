@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::settings::{Invalid, Setting, invalid};
 
 /// Kinds of mail, as the outbox names them, and what each tells.
-pub const LETTERS: [(&str, &str); 6] = [
+pub const LETTERS: [(&str, &str); 8] = [
     ("submitted", "Asked for"),
     ("please_decide", "Please decide"),
     ("decided", "Decided"),
     ("done", "Done"),
     ("failed", "Needs a person"),
     ("stands_in", "Standing in"),
+    ("setting_proposed", "Please release"),
+    ("setting_answered", "A setting was decided"),
 ];
 
 /// What templates may speak of.

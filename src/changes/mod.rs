@@ -20,6 +20,7 @@ mod due;
 mod erase;
 pub mod lease;
 pub mod perform;
+pub mod scope;
 pub mod secret;
 pub mod settle;
 

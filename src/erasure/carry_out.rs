@@ -9,7 +9,7 @@ use crate::evidence::erase::{Traces, forget};
 use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::PersonId;
 use crate::target::Value;
-use crate::{access, catalog, changes, grants, mail, mirror, people, requests};
+use crate::{access, catalog, changes, checks, grants, mail, mirror, people, requests};
 
 /// Carries out every approved erasure that nothing stands in the way of. Returns how many.
 ///
@@ -77,6 +77,7 @@ async fn one(conn: &mut PgConnection, now: DateTime<Utc>, id: Uuid) -> Result<bo
 async fn everything(conn: &mut PgConnection, id: Uuid, traces: &Traces) -> Result<i64, sqlx::Error> {
     let values = forget(conn, id).await?;
     mail::erase(conn, traces).await?;
+    checks::erase(conn, traces).await?;
     requests::erase::erase(conn, traces).await?;
     changes::erase(conn, traces).await?;
     mirror::erase::erase(conn, traces).await?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct MailFrame {
     /// The reader's name: "Maria Keller".
     pub to: String,
-    /// "REQ-000482".
+    /// "REQ-000482"; of letters about settings "Settings".
     pub number: String,
     /// "New joiner: Nguyễn Thị Lan".
     pub title: String,
@@ -26,12 +26,19 @@ pub struct MailFrame {
     /// Whom to ask.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub footer: String,
+    /// A wording is tried: nothing in it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
 }
+
+/// What stands above a letter that is only tried.
+pub const TEST: &str = "This is a test of a wording, sent to you alone. Nobody asked for or decided what stands here.";
 
 impl MailFrame {
     /// The facts as plain text, between what the company says.
     fn around(&self, facts: &str) -> String {
-        let parts = [self.opening.as_str(), facts.trim_end(), &self.closing, &self.footer];
+        let test = if self.test { TEST } else { "" };
+        let parts = [test, self.opening.as_str(), facts.trim_end(), &self.closing, &self.footer];
         let mut text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
         text.push('\n');
         text
@@ -137,6 +144,34 @@ pub struct StandsIn {
     pub ended: bool,
 }
 
+/// Another administrator proposed a setting; to those who may release it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettingProposed {
+    /// Common part; the address is that of the proposal's page.
+    pub frame: MailFrame,
+    /// "Ruth Tanaka".
+    pub by: String,
+    /// Why, as they wrote it.
+    pub note: String,
+    /// "Monday 1 March 2027"; empty: as soon as it is released.
+    pub from: String,
+}
+
+/// A proposed setting was released, rejected, withdrawn or overtaken; to whoever proposed it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettingAnswered {
+    /// Common part; the address is that of the proposal's page.
+    pub frame: MailFrame,
+    /// "released", "rejected", "withdrawn", "overtaken".
+    pub answer: String,
+    /// Who; empty where nobody did.
+    pub by: String,
+    /// What they wrote; may be empty.
+    pub comment: String,
+    /// What follows: "It is in force as version 4."
+    pub next: String,
+}
+
 /// Makes the two renderings and the subject of a kind of mail.
 macro_rules! mail {
     ($kind:ident, $text:ident, $html:ident, $text_path:literal, $html_path:literal, |$mail:ident| $subject:expr) => {
@@ -197,6 +232,23 @@ mail!(StandsIn, StandsInText, StandsInHtml, "mail/stands_in.txt", "mail/stands_i
 } else {
     format!("{} decides for {} until {}", mail.delegate, mail.person, mail.until)
 });
+
+mail!(
+    SettingProposed,
+    SettingProposedText,
+    SettingProposedHtml,
+    "mail/setting_proposed.txt",
+    "mail/setting_proposed.html",
+    |mail| format!("[{}] Please release: {}", mail.frame.number, mail.frame.title)
+);
+mail!(
+    SettingAnswered,
+    SettingAnsweredText,
+    SettingAnsweredHtml,
+    "mail/setting_answered.txt",
+    "mail/setting_answered.html",
+    |mail| format!("[{}] {}: {}", mail.frame.number, capital(&mail.answer), mail.frame.title)
+);
 
 /// Control characters (line breaks above all) become spaces: a subject must not begin another header.
 pub(super) fn one_line(text: &str) -> String {

@@ -4,21 +4,25 @@
 //! configuration. A mail server that is down delays, with growing pauses, for five days; one that refuses for good (5xx)
 //! ends it, visibly. A crash after the server took it and before we noted that sends it twice with the same Message-ID.
 
+mod again;
 mod erase;
 pub mod letters;
+pub mod sample;
 mod send;
+pub mod settings;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use again::{MailRefused, send_again};
 pub use erase::erase;
 pub use send::{MailError, check, send_due};
 
 use crate::catalog::{self, CatalogError, MailAbout, Wording};
 use crate::ids::{PersonId, RequestNumber};
-use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, StandsIn, Submitted};
+use letters::{Decided, Done, Failed, MailFrame, PleaseDecide, SettingAnswered, SettingProposed, StandsIn, Submitted};
 
 /// What can be told. The frame's `url` holds the page's path; `to` and `company` are filled in here and when sending.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +34,8 @@ pub enum Message {
     Done(Done),
     Failed(Failed),
     StandsIn(StandsIn),
+    SettingProposed(SettingProposed),
+    SettingAnswered(SettingAnswered),
 }
 
 impl Message {
@@ -41,6 +47,8 @@ impl Message {
             Self::Done(_) => "done",
             Self::Failed(_) => "failed",
             Self::StandsIn(_) => "stands_in",
+            Self::SettingProposed(_) => "setting_proposed",
+            Self::SettingAnswered(_) => "setting_answered",
         }
     }
 
@@ -52,6 +60,8 @@ impl Message {
             Self::Done(letter) => &mut letter.frame,
             Self::Failed(letter) => &mut letter.frame,
             Self::StandsIn(letter) => &mut letter.frame,
+            Self::SettingProposed(letter) => &mut letter.frame,
+            Self::SettingAnswered(letter) => &mut letter.frame,
         }
     }
 
@@ -63,6 +73,8 @@ impl Message {
             Self::Done(letter) => letter.subject(),
             Self::Failed(letter) => letter.subject(),
             Self::StandsIn(letter) => letter.subject(),
+            Self::SettingProposed(letter) => letter.subject(),
+            Self::SettingAnswered(letter) => letter.subject(),
         }
     }
 
@@ -75,6 +87,8 @@ impl Message {
             Self::Done(letter) => (letter.text()?, letter.html()?),
             Self::Failed(letter) => (letter.text()?, letter.html()?),
             Self::StandsIn(letter) => (letter.text()?, letter.html()?),
+            Self::SettingProposed(letter) => (letter.text()?, letter.html()?),
+            Self::SettingAnswered(letter) => (letter.text()?, letter.html()?),
         })
     }
 }
@@ -94,14 +108,20 @@ pub enum Thread {
     Request(RequestNumber),
     /// Somebody: it is about no request.
     Person(PersonId),
+    /// A proposed setting.
+    Proposal(Uuid),
+    /// A wording that is tried.
+    Test,
 }
 
 impl Thread {
     /// The request, and the thread that mail programs group by.
-    fn columns(self) -> (Option<i64>, String) {
+    fn columns(self) -> (Option<i64>, Option<String>) {
         match self {
-            Self::Request(number) => (Some(number.0), format!("request-{}@tenure", number.0)),
-            Self::Person(person) => (None, format!("person-{person}@tenure")),
+            Self::Request(number) => (Some(number.0), Some(format!("request-{}@tenure", number.0))),
+            Self::Person(person) => (None, Some(format!("person-{person}@tenure"))),
+            Self::Proposal(id) => (None, Some(format!("proposal-{id}@tenure"))),
+            Self::Test => (None, None),
         }
     }
 }
@@ -128,12 +148,13 @@ fn worded(wording: &Wording, message: &mut Message, to: &str) -> String {
     let said = wording.say(template, &MailAbout { number: &frame.number, title: &frame.title, to });
     (frame.opening, frame.closing, frame.footer) = (said.opening, said.closing, said.footer);
     to.clone_into(&mut frame.to);
-    let number = frame.number.clone();
-    match (said.subject.as_str(), number.as_str()) {
+    let (number, test) = (frame.number.clone(), frame.test);
+    let subject = match (said.subject.as_str(), number.as_str()) {
         ("", _) => message.subject(),
         (subject, "") => letters::one_line(subject),
         (subject, number) => letters::one_line(&format!("[{number}] {subject}")),
-    }
+    };
+    if test { format!("Test: {subject}") } else { subject }
 }
 
 /// The wording in force. Wording that cannot be read is no reason to tell nobody.
@@ -203,14 +224,15 @@ async fn put(
     let count = rows.len();
     let (request, thread_id) = thread.columns();
     sqlx::query!(
-        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at, due_at)
-         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3, coalesce(m.due_at, now())
+        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at, due_at, test)
+         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3, coalesce(m.due_at, now()), $5
            from jsonb_to_recordset($4) as m (id uuid, person uuid, address text, template text, subject text, letter jsonb,
                                              message_id text, due_at timestamptz)",
         request,
         thread_id,
         now,
         serde_json::Value::Array(rows),
+        matches!(thread, Thread::Test),
     )
     .execute(conn)
     .await?;

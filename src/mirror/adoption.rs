@@ -272,6 +272,8 @@ pub(super) async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> R
                   attributes->>'objectSid' as sid
              from account
             where system = $1 and person is null and kind = 'unknown' and linked_by_rule is null and gone_at is null
+              -- What lies outside the units that Tenure works in is nobody's to link by rule.
+              and exists (select from target_system t where t.key = $1 and (t.scope = '{}' or in_scope(account.dn, t.scope)))
               and not exists (select from making where lower(making.user_name) = lower(account.user_name))"#,
         system.0
     )

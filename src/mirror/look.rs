@@ -96,7 +96,9 @@ pub async fn accounts_of(conn: &mut PgConnection, person: PersonId) -> Result<Ve
 /// Where the database does not answer.
 pub async fn unlinked(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<Account>, sqlx::Error> {
     accounts!(
-        "where person is null and kind = 'unknown' and gone_at is null and user_name > $1 order by user_name limit $2",
+        "where person is null and kind = 'unknown' and gone_at is null and user_name > $1
+           and exists (select from target_system t where t.key = account.system and (t.scope = '{}' or in_scope(account.dn, t.scope)))
+         order by user_name limit $2",
         after,
         limit
     )
@@ -148,6 +150,33 @@ pub async fn freshness(conn: &mut PgConnection) -> Result<Vec<Freshness>, sqlx::
     sqlx::query_as!(
         Freshness,
         "select system, server, position, looked_at, failing_since, failure from mirror_cursor order by system"
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A unit in which the mirror has seen something: its name, accounts, groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    pub dn: String,
+    pub accounts: i64,
+    pub groups: i64,
+}
+
+/// Units of a directory that hold accounts or groups, those with the most first.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn units(conn: &mut PgConnection, system: &str, limit: i64) -> Result<Vec<Unit>, sqlx::Error> {
+    sqlx::query_as!(
+        Unit,
+        r#"select unit as "dn!", count(*) filter (where account) as "accounts!", count(*) filter (where not account) as "groups!"
+             from (select attributes->>'parent' as unit, true as account from account where system = $1 and gone_at is null
+                   union all
+                   select attributes->>'parent', false from directory_group where system = $1 and gone_at is null) seen
+            where unit is not null group by 1 order by count(*) desc, 1 limit $2"#,
+        system,
+        limit
     )
     .fetch_all(conn)
     .await

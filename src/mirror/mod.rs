@@ -140,7 +140,8 @@ async fn standing(pool: &PgPool, system: &SystemKey) -> Result<Standing, sqlx::E
         r#"select cursor, position,
                   compared_at is null or compared_at < now() - interval '10 minutes' as "compare!",
                   adopted_at is null
-                    or exists (select from person p where p.updated_at > adopted_at) as "adopt!"
+                    or exists (select from person p where p.updated_at > adopted_at)
+                    or exists (select from target_system t where t.key = $1 and t.scope_at > adopted_at) as "adopt!"
              from mirror_cursor where system = $1"#,
         system.0
     )

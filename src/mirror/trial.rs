@@ -258,6 +258,8 @@ pub struct Coverage {
     pub service: i64,
     /// Shared ones, and those that are nobody's.
     pub nobodys: i64,
+    /// Outside the units that Tenure works in; in none of the other numbers.
+    pub outside: i64,
 }
 
 /// How all accounts stand.
@@ -267,11 +269,14 @@ pub struct Coverage {
 pub async fn coverage(conn: &mut PgConnection) -> Result<Coverage, sqlx::Error> {
     sqlx::query_as!(
         Coverage,
-        r#"select count(*) as "all!", count(*) filter (where person is not null) as "linked!",
-                  count(*) filter (where person is null and kind = 'unknown') as "open!",
-                  count(*) filter (where person is null and kind = 'service') as "service!",
-                  count(*) filter (where person is null and kind in ('shared', 'ignored', 'person', 'admin')) as "nobodys!"
-             from account where gone_at is null"#
+        r#"select count(*) filter (where ours) as "all!", count(*) filter (where ours and person is not null) as "linked!",
+                  count(*) filter (where ours and person is null and kind = 'unknown') as "open!",
+                  count(*) filter (where ours and person is null and kind = 'service') as "service!",
+                  count(*) filter (where ours and person is null and kind in ('shared', 'ignored', 'person', 'admin'))
+                      as "nobodys!",
+                  count(*) filter (where not ours) as "outside!"
+             from (select a.person, a.kind, t.scope = '{}' or in_scope(a.dn, t.scope) as ours
+                     from account a join target_system t on t.key = a.system where a.gone_at is null) accounts"#
     )
     .fetch_one(conn)
     .await

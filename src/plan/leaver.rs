@@ -175,6 +175,21 @@ pub fn plan(answers: &Answers, sight: &Sight<'_>) -> Result<Plan, Vec<FieldError
     Ok(Plan { items: vec![item], names: Vec::new() })
 }
 
+/// Whether accounts of people who left may be put where the naming rules keep them. Where that unit is not Tenure's to write
+/// to, the account stays where it is: nothing may stand in the way of disabling it.
+fn keeps_apart(sight: &Sight<'_>, account: &AccountSight) -> bool {
+    let scope = sight.scopes.get(&account.system.0);
+    scope.is_none_or(|scope| scope.covers(&sight.rules.naming.body.quarantine_ou))
+}
+
+/// Why the account is disabled, and what is left for somebody else to do.
+fn why(sight: &Sight<'_>) -> String {
+    match sight.left.as_slice() {
+        [] => "leaver".to_owned(),
+        left => format!("leaver; outside the units that Tenure works in, so left to a person: {}", left.join(", ")),
+    }
+}
+
 fn end_account(
     account: &AccountSight,
     sight: &Sight<'_>,
@@ -189,7 +204,7 @@ fn end_account(
         // Replaced, so that nobody who knew it can use it elsewhere; nobody reads the new one.
         let password = Change { attribute: "password".into(), from: Value::Null, to: Value::SEALED };
         let step = PlannedStep::on_account(account, name.clone(), vec![disable, password]);
-        steps.push(PlannedStep { not_before: at, why: "leaver".to_owned(), ..step });
+        steps.push(PlannedStep { not_before: at, why: why(sight), ..step });
         after.push(name);
     }
     let mut memberships = Vec::new();
@@ -201,7 +216,9 @@ fn end_account(
         memberships.push(name);
     }
     let quarantine = &sight.rules.naming.body.quarantine_ou;
-    if let Some(change) = changed(&account.state, "parent", quarantine.clone()) {
+    if keeps_apart(sight, account)
+        && let Some(change) = changed(&account.state, "parent", quarantine.clone())
+    {
         let step = PlannedStep::on_account(account, unique_name(&format!("quarantine-{who}"), used), vec![change]);
         after.extend(memberships);
         steps.push(PlannedStep { after, not_before: at, why: "kept until deletion".to_owned(), ..step });

@@ -21,6 +21,7 @@ pub mod mailbox_change;
 pub mod mailing_list;
 pub mod password_reset;
 pub mod personal_mailbox;
+pub mod scope;
 mod separation;
 pub mod shared_mailbox;
 mod sight;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Holds;
+use super::scope::Scopes;
 use crate::catalog::{Entitlement, Rules, TargetSystem};
 use crate::ids::{EntitlementId, PersonId};
 use crate::mirror::mail::{HeldRight, Object};
@@ -74,6 +75,10 @@ pub struct Sight<'a> {
     pub directory: SystemKey,
     /// The mirror's position per system.
     pub position: BTreeMap<String, i64>,
+    /// The systems whose organisational units are bounded.
+    pub scopes: Scopes,
+    /// What of a leaver lies outside these units: it is left as it is.
+    pub left: Vec<String>,
     pub rules: &'a Rules,
     /// Names that are taken, in the directory or by requests in flight: (namespace, folded value).
     pub taken: BTreeSet<(String, String)>,

@@ -26,10 +26,12 @@ mod receivers;
 pub mod settle;
 pub mod sight;
 mod sight_mail;
+mod sight_scope;
 mod stages;
 pub mod standing_in;
 pub mod submit;
 pub mod trial;
+mod trial_scope;
 
 pub use sight_mail::organisations;
 

@@ -241,6 +241,8 @@ pub async fn sight<'a>(
         now,
         directory: SystemKey(directory),
         position: position.into_iter().map(|row| (row.system, row.position)).collect(),
+        scopes: super::sight_scope::scopes(conn).await?,
+        left: Vec::new(),
         rules,
         taken: BTreeSet::new(),
         subject: None,
@@ -268,6 +270,7 @@ pub async fn sight<'a>(
         }
     }
     mail::see(conn, &mut sight, answers).await?;
+    super::sight_scope::leave(conn, &mut sight, answers).await?;
     let mut wanted: Vec<EntitlementId> = Vec::new();
     match answers {
         Answers::Joiner(joiner) => {

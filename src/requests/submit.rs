@@ -209,6 +209,7 @@ pub(super) async fn plan_now(
     let rules = catalog::rules(conn).await.map_err(super::catalog_error)?;
     let sight = sight::sight(conn, now, (answers, asked_by), &rules, own).await?;
     let plan = plan(answers, &sight).map_err(RequestError::Fields)?;
+    super::sight_scope::within(conn, &plan, &sight.scopes).await?;
     let manager = sight.manager.as_ref().map(|manager| manager.id);
     let subject = subject.or(manager).unwrap_or(asked_by);
     let situation = Situation {

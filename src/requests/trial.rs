@@ -50,13 +50,13 @@ pub struct Tried {
 }
 
 impl Tried {
-    fn of(on: String, rows: Vec<Row>, follows: &'static str) -> Self {
+    pub(super) fn of(on: String, rows: Vec<Row>, follows: &'static str) -> Self {
         let differ = rows.len();
         Self { on, differ, rows: rows.into_iter().take(ROWS).collect(), follows }
     }
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
@@ -88,7 +88,7 @@ pub async fn tried(
         Subject::Rules(Kind::Mail) => wording(conn, both!(Wording)).await?,
         Subject::Entitlement(id) => entry(conn, *id, (read(from).ok(), read(to).ok())).await?,
         Subject::Site(code) => site(conn, code).await?,
-        Subject::System(key) => system(conn, &key.0).await?,
+        Subject::System(key) => super::trial_scope::system(conn, &key.0, (read(from).ok(), read(to).ok())).await?,
     };
     Ok(Some(tried))
 }
@@ -441,20 +441,5 @@ async fn site(conn: &mut PgConnection, code: &str) -> Result<Tried, RequestError
         count(people, "person who works there", "people who work there"),
         Vec::new(),
         "Days that begin or end something are counted by the new zone from then on.",
-    ))
-}
-
-async fn system(conn: &mut PgConnection, key: &str) -> Result<Tried, RequestError> {
-    let steps = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from step where system = $1 and state in ('waiting', 'ready', 'running', 'retrying', 'blocked')"#,
-        key
-    )
-    .fetch_one(conn)
-    .await?;
-    let steps = usize::try_from(steps).unwrap_or(0);
-    Ok(Tried::of(
-        count(steps, "open step", "open steps"),
-        Vec::new(),
-        "Steps that are open wait until it is taken back; what a worker is at is finished.",
     ))
 }

@@ -81,12 +81,16 @@ pub async fn listed(
     (after, limit): (Option<(String, Uuid)>, i64),
 ) -> Result<Vec<Account>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(
-        "select a.system, a.native_id, a.user_name from account a where a.gone_at is null",
+        "select a.system, a.native_id, a.user_name from account a join target_system t on t.key = a.system
+          where a.gone_at is null",
     );
+    let ours = if fields.text("view") == "outside" { " and not " } else { " and " };
+    query.push(ours).push("(t.scope = '{}' or in_scope(a.dn, t.scope))");
     query.push(match fields.text("view") {
         "linked" => " and a.person is not null",
         "service" => " and a.person is null and a.kind = 'service'",
         "nobody" => " and a.person is null and a.kind not in ('unknown', 'service')",
+        "outside" => "",
         _ => " and a.person is null and a.kind = 'unknown'",
     });
     if fields.text("view") == "doubt" {
@@ -132,16 +136,21 @@ pub async fn page(
         Tab::new(label, u64::try_from(count).ok(), href, view == key)
     };
     let decided = counts.all - counts.open;
+    let mut tabs = vec![
+        tab("", "To look at", counts.open),
+        tab("doubt", "Of these in doubt", doubtful),
+        tab("linked", "Linked", counts.linked),
+        tab("service", "Service", counts.service),
+        tab("nobody", "Nobody’s", counts.nobodys),
+    ];
+    // Where the units are not bounded there is no outside.
+    if counts.outside > 0 || view == "outside" {
+        tabs.push(tab("outside", "Outside the units in scope", counts.outside));
+    }
     let page = AdoptionPage {
         summary: format!("{decided} of {} accounts are decided about; {} to look at", counts.all, counts.open),
         percent: u8::try_from(decided * 100 / counts.all.max(1)).unwrap_or(100),
-        tabs: vec![
-            tab("", "To look at", counts.open),
-            tab("doubt", "Of these in doubt", doubtful),
-            tab("linked", "Linked", counts.linked),
-            tab("service", "Service", counts.service),
-            tab("nobody", "Nobody’s", counts.nobodys),
-        ],
+        tabs,
         places: vec![
             ViewLink::new("Try the rules", "/adoption/rules"),
             ViewLink::new("Held beyond the rules", "/adoption/beyond"),

@@ -42,6 +42,7 @@ mod server;
 mod settings;
 mod signin;
 mod status;
+mod systems;
 mod teams;
 mod timeline;
 pub mod view;
@@ -237,7 +238,10 @@ fn looking() -> Router<AppState> {
         .route("/exports/{file}", get(exports::take))
         .route("/outbox", get(operations::outbox))
         .route("/outbox/{id}", get(operations::mail))
+        .route("/outbox/{id}/retry", post(operations::send_again))
         .route("/system", get(operations::system))
+        .route("/system/{key}", get(systems::page))
+        .route("/system/{key}/checks", get(systems::check).post(systems::ask))
 }
 
 /// Files of people, which may be larger than other forms.

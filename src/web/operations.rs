@@ -8,18 +8,19 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::requests::{ROWS, links};
+use super::view::errors::Wrong;
 use super::view::home::Figure;
 use super::view::lists::Tab;
 use super::view::operations::{MailPage, MailRow, OutboxPage, PartRow, StuckRow, SystemPage};
 use super::view::parts::{Badge, Empty, Fact, Facts, Link};
 use super::view::shell::Nav;
 use super::view::states;
-use super::viewer::{self, SignedIn};
-use super::{AppState, Error, Fields, cursor, words};
-use crate::access::{Object, op, permit, scope};
+use super::viewer::{self, Posted, Said, SignedIn};
+use super::{AppState, Error, Fields, cursor, systems, words};
+use crate::access::{Object, Operation, op, permit, scope};
 use crate::catalog;
+use crate::mail::MailRefused;
 use crate::mirror::look;
-use crate::target::SystemKey;
 
 #[derive(sqlx::FromRow)]
 pub struct Mail {
@@ -34,9 +35,10 @@ pub struct Mail {
     pub sent_at: Option<DateTime<Utc>>,
     pub failed_at: Option<DateTime<Utc>>,
     letter: serde_json::Value,
+    test: bool,
 }
 
-const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, letter from outbox where true";
+const MAILS: &str = "select id, subject, address, request, created_at, due_at, tries, error, sent_at, failed_at, letter, test from outbox where true";
 
 /// Mails, without those about a request that the viewer may not see while it is restricted and open.
 fn mails(me: &SignedIn) -> QueryBuilder<Postgres> {
@@ -154,7 +156,11 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
         Fact::code("To", &mail.address),
         Fact::new("Written", me.when(mail.created_at).exact),
         Fact::new("Tries", mail.tries.to_string()),
+        Fact::state("State", mail.state()),
     ];
+    if mail.test {
+        facts.push(Fact::new("Test", "of a wording, to whoever tried it"));
+    }
     if let Some(link) = mail.link() {
         facts.push(Fact::new("Request", link.label).href(link.href));
     }
@@ -162,16 +168,47 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
     facts.extend(
         Some(mail.note(&me)).filter(|note| !note.is_empty()).map(|note| Fact::new("The mail server said", note)),
     );
+    let again = mail.failed_at.is_some() && mail.sent_at.is_none() && me.may(Operation::SendMailAgain);
+    // What was erased cannot be sent.
+    let again = again && mail.letter.as_object().is_some_and(|letter| !letter.is_empty());
     let page = MailPage {
         subject: mail.subject.clone(),
         facts: Facts(facts),
         text: crate::mail::text(mail.letter.clone(), (&state.config.web.base_url, &state.config.web.company))
             .unwrap_or_default(),
         tries: Vec::new(),
-        retry: None,
+        retry: again.then(|| format!("/outbox/{id}/retry")),
         shell: me.shell(&state, &mut conn, mail.subject.clone(), Nav::Outbox).await?,
     };
     viewer::page(&page)
+}
+
+impl From<MailRefused> for Error {
+    fn from(error: MailRefused) -> Self {
+        match error {
+            MailRefused::Denied(denied) => denied.into(),
+            MailRefused::Database(error) => error.into(),
+            MailRefused::Evidence(error) => Error::broken(error),
+            MailRefused::Not(why) => Error::wrong(Wrong::Conflict, why),
+        }
+    }
+}
+
+/// `POST /outbox/{id}/retry`
+pub async fn send_again(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Posted { me, .. }: Posted,
+) -> Result<Response, Error> {
+    let mut tx = state.pool.begin().await?;
+    let permit = permit::<op::SendMailAgain>(&mut tx, &me.actor(), Object::None).await?;
+    // Only what its page shows them.
+    let mut query = mails(&me);
+    query.push(" and id = ").push_bind(id);
+    query.build_query_as::<Mail>().fetch_optional(&mut *tx).await?.ok_or_else(Error::not_found)?;
+    crate::mail::send_again(&mut tx, me.now, &permit, id).await?;
+    tx.commit().await?;
+    viewer::see_saying(&state, &format!("/outbox/{id}"), Said::MailAgain)
 }
 
 /// `GET /system`
@@ -202,15 +239,11 @@ pub async fn system(State(state): State<AppState>, me: SignedIn) -> Result<Respo
 async fn connectors(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<PartRow>, Error> {
     let fresh = look::freshness(conn).await?;
     let mut parts = Vec::new();
-    for catalog::TargetSystem { key: SystemKey(key), name, mode, .. } in catalog::target_systems(conn).await? {
-        let seen = fresh.iter().find(|fresh| fresh.system == key);
+    for system in catalog::target_systems(conn).await? {
+        let (key, name) = (&system.key.0, &system.name);
+        let seen = fresh.iter().find(|fresh| fresh.system == *key);
         let failing = seen.and_then(|seen| seen.failing_since);
-        let health = match (seen, failing, mode.as_str()) {
-            (_, Some(_), _) => "down",
-            (None, None, _) => "off",
-            (Some(_), None, "observe_only") => "observing",
-            _ => "up",
-        };
+        let health = systems::health(&system, seen);
         let mut lines = Vec::new();
         if let Some(seen) = seen {
             lines.extend(seen.server.iter().map(|server| format!("on {server}")));
@@ -229,6 +262,7 @@ async fn connectors(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<PartRo
         parts.push(PartRow {
             name: format!("{name} · {key}"),
             state: states::health(health),
+            href: Some(systems::address(&system.key)),
             lines,
             facts: Facts(facts),
         });
@@ -257,7 +291,13 @@ async fn worker(conn: &mut PgConnection, me: &SignedIn) -> Result<PartRow, Error
     let facts = routines.iter().map(|routine| {
         Fact::new(&routine.name, words::count(usize::try_from(routine.runs).unwrap_or(0), "run", "runs"))
     });
-    Ok(PartRow { name: "Worker".to_owned(), state: states::health(health), lines, facts: Facts(facts.collect()) })
+    Ok(PartRow {
+        name: "Worker".to_owned(),
+        href: None,
+        state: states::health(health),
+        lines,
+        facts: Facts(facts.collect()),
+    })
 }
 
 async fn post(conn: &mut PgConnection) -> Result<PartRow, Error> {
@@ -271,7 +311,7 @@ async fn post(conn: &mut PgConnection) -> Result<PartRow, Error> {
     let health = if row.error.is_some() { "down" } else { "up" };
     let lines = row.error.into_iter().collect();
     let facts = Facts(vec![Fact::new("Waiting", row.waiting.to_string()).href("/outbox?view=waiting")]);
-    Ok(PartRow { name: "Mail server".to_owned(), state: states::health(health), lines, facts })
+    Ok(PartRow { name: "Mail server".to_owned(), href: None, state: states::health(health), lines, facts })
 }
 
 async fn figures(conn: &mut PgConnection) -> Result<Vec<Figure>, Error> {

@@ -59,6 +59,8 @@ pub enum Said {
     SettingReleased,
     SettingRejected,
     SettingWithdrawn,
+    TestsSent,
+    MailAgain,
 }
 
 /// The cookie of [`Said`].
@@ -103,6 +105,8 @@ impl Said {
         (Self::SettingReleased, "setting_released", "Released. It counts from the time that is said here."),
         (Self::SettingRejected, "setting_rejected", "Rejected. What is in force stays."),
         (Self::SettingWithdrawn, "setting_withdrawn", "Withdrawn. What is in force stays."),
+        (Self::TestsSent, "tests_sent", "Sent to you, and to nobody else. They stand in the outbox as well."),
+        (Self::MailAgain, "mail_again", "On its way again, with all its tries before it."),
         (Self::PersonChanged, "person_changed", "Changed, and in the evidence."),
     ];
 

@@ -4,6 +4,7 @@
 //! ([`routines::TABLE`]). Any number of workers may run against one PostgreSQL: steps are leased row by row, routines by a
 //! row each. Stopping lets what has begun come to its end.
 
+mod checks;
 mod log;
 mod routines;
 mod sightings;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::SystemFacts;
 use crate::changes::secret::Vault;
 use crate::clock::Clock;
-use crate::config::{Config, EvidenceConfig, MailConfig};
+use crate::config::{Config, EvidenceConfig, MailConfig, TargetConfig};
 use crate::evidence::anchoring::Anchoring;
 use crate::evidence::log::Sequencer;
 use crate::evidence::signer::{Keeper, Line};
@@ -43,6 +44,8 @@ pub struct Worker {
     pub(crate) company: String,
     pub(crate) concurrency: usize,
     pub(crate) lease_seconds: i32,
+    /// The target systems as configured: what checks of a connection go by.
+    pub(crate) configured: Vec<TargetConfig>,
     /// What this worker is set up to reach: key, name, observe only, facts.
     pub(crate) targets: Vec<(SystemKey, String, bool, SystemFacts)>,
 }
@@ -70,6 +73,7 @@ impl Worker {
             company: config.web.company.clone(),
             concurrency: config.worker.concurrency.max(1),
             lease_seconds: i32::try_from(config.worker.lease_seconds).unwrap_or(60).max(3),
+            configured: config.target.clone(),
             targets: targets::all(config),
         })
     }

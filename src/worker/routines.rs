@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Worker, checks};
 use crate::changes::{secret, settle};
 use crate::evidence::By;
 use crate::target::Connector;
@@ -25,6 +25,7 @@ const fn seconds(seconds: u64) -> Duration {
 /// What is done again and again, how often, and by what.
 pub(super) const TABLE: &[Routine] = &[
     Routine { name: "deliver-secrets", every: Duration::from_millis(200), run: |w| Box::pin(deliver(w)) },
+    Routine { name: "check-connections", every: Duration::from_millis(300), run: |w| Box::pin(checks::answer(w)) },
     Routine { name: "end-grants", every: seconds(1), run: |w| Box::pin(end_grants(w)) },
     Routine { name: "replan-drifted", every: seconds(1), run: |w| Box::pin(replan(w)) },
     Routine { name: "chase-decisions", every: seconds(30), run: |w| Box::pin(chase(w)) },
@@ -57,8 +58,16 @@ async fn count_clocks(worker: &Worker) -> anyhow::Result<usize> {
     Ok(requests::clocks::count_again(&worker.pool, worker.clock.now()).await?)
 }
 
+fn tell<'a>(
+    conn: &'a mut sqlx::PgConnection,
+    now: chrono::DateTime<chrono::Utc>,
+    proposal: &'a catalog::proposals::Proposal,
+) -> BoxFuture<'a, Result<(), catalog::CatalogError>> {
+    Box::pin(mail::settings::answered(conn, now, proposal))
+}
+
 async fn settings_in_force(worker: &Worker) -> anyhow::Result<usize> {
-    Ok(catalog::proposals::in_force_due(&worker.pool, worker.clock.now()).await?)
+    Ok(catalog::proposals::in_force_due(&worker.pool, worker.clock.now(), tell).await?)
 }
 
 async fn send_mail(worker: &Worker) -> anyhow::Result<usize> {

@@ -12,6 +12,7 @@ use super::{Worker, sightings};
 use crate::changes::boundary::{Boundary, pass};
 use crate::changes::lease::{Lease, Leased, Terms, lease, more};
 use crate::changes::perform::{Outcome, perform};
+use crate::changes::scope;
 use crate::changes::settle::{Settled, settle, superseded};
 use crate::evidence::By;
 use crate::ids::ItemId;
@@ -118,7 +119,10 @@ impl Ended {
 
 async fn attempt(worker: &Worker, leased: &Leased) -> Outcome {
     match worker.connectors.get(&leased.resource.system.0) {
-        Some(connector) => perform(&worker.pool, connector.as_ref(), &worker.vault, leased).await,
+        Some(connector) => match scope::refused(&worker.pool, leased).await {
+            Some(outcome) => outcome,
+            None => perform(&worker.pool, connector.as_ref(), &worker.vault, leased).await,
+        },
         None => Outcome::Refused {
             why: format!("{} is not set up on this worker.", leased.resource.system),
             given: "no [[target]] of that key".to_owned(),

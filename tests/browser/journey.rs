@@ -37,7 +37,7 @@ fn ldapsearch(user_name: &str) -> String {
 }
 
 /// The four pages of the form, up to "check your answers".
-async fn fill_joiner(browser: &Browser, given: &str, family: &str, group: Option<&str>) {
+pub async fn fill_joiner(browser: &Browser, given: &str, family: &str, group: Option<&str>) {
     browser.go("/requests/new/joiner").await;
     browser.fill("given_name", given).await;
     browser.fill("family_name", family).await;

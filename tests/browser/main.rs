@@ -16,3 +16,4 @@ mod settings;
 #[path = "../live/site.rs"]
 mod site;
 mod standing_in;
+mod systems;

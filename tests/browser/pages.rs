@@ -67,6 +67,10 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("admin", "/settings/naming", "naming"),
     ("admin", "/settings/birthright", "birthright"),
     ("admin", "/system", "system"),
+    ("admin", "/system/ad:corp.example.com", "target-directory"),
+    ("admin", "/system/exchange:onprem", "target-exchange"),
+    ("desk", "/system/ad:corp.example.com", "target-read-only"),
+    ("admin", "{units}", "draft-units"),
     ("admin", "/outbox", "outbox"),
 ];
 
@@ -100,6 +104,7 @@ async fn every_page_is_good_to_look_at() {
     let _ = site.ask("desk", RequestKind::Access, &[("person", "pwolf"), ("groups", "Contracts archive")]).await;
     let record = crate::evidence::proved(&site, number.0).await;
     let settings = settings(&portal).await;
+    tested(&portal).await;
     let mut wrong = Vec::new();
     for look in Look::ALL {
         let mut browser = Browser::open(&portal, look).await;
@@ -135,20 +140,37 @@ async fn every_page_is_good_to_look_at() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The directory's connection, tested: its page shows findings.
+async fn tested(portal: &Portal) {
+    let browser = Browser::open(portal, Look::Wide).await;
+    browser.enter("admin").await;
+    browser.go("/system/ad:corp.example.com").await;
+    browser.press("Test the connection").await;
+    browser.see("//*[@id='check']//li").await;
+    browser.close().await;
+}
+
 /// Drafts and a proposal to look at: the placeholders of [`PAGES`] and their pages.
 async fn settings(portal: &Portal) -> Vec<(&'static str, String)> {
     let browser = Browser::open(portal, Look::Wide).await;
     browser.enter("admin").await;
     let mut pages = Vec::new();
-    for (name, subject) in
-        [("{naming}", "naming"), ("{routes}", "routes"), ("{mail}", "mail"), ("{proposal}", "retention")]
-    {
+    for (name, subject) in [
+        ("{naming}", "naming"),
+        ("{routes}", "routes"),
+        ("{mail}", "mail"),
+        ("{units}", "system:ad:corp.example.com"),
+        ("{proposal}", "retention"),
+    ] {
         browser.go(&format!("/settings/{subject}")).await;
         browser.press("Propose a change").await;
         browser.see("//h2[normalize-space(.)='Propose']").await;
         match subject {
             "naming" => browser.fill("user_name", "{{ family|ascii|lower|letters }}{{ given|ascii|lower|first(1) }}\n{{ family|ascii|lower|letters|first(15) }}{{ n }}").await,
             "mail" => browser.fill("letters.done.opening", "Dear {{ to }},\nwhat you asked for is done.").await,
+            "system:ad:corp.example.com" => {
+                browser.fill("units_in_scope", &format!("OU=Staff,{}", crate::ad_lab::env("LDAP_BASE_DN"))).await;
+            }
             "retention" => {
                 browser.fill("years", "8").await;
                 browser.fill("note", "As the new law has it").await;

@@ -94,8 +94,11 @@ fn wrong(findings: &[Finding]) -> Vec<&str> {
     wrong.map(|finding| finding.text.split(": ").next().unwrap()).collect()
 }
 
-fn text<'a>(findings: &'a [Finding], part: &str) -> &'a str {
-    &findings.iter().find(|finding| finding.text.starts_with(part)).unwrap_or_else(|| panic!("{findings:#?}")).text
+/// A finding with the commands that mend it.
+fn text(findings: &[Finding], part: &str) -> String {
+    let found = findings.iter().find(|finding| finding.text.starts_with(part));
+    let found = found.unwrap_or_else(|| panic!("{findings:#?}"));
+    std::iter::once(&found.text).chain(&found.mend).cloned().collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]

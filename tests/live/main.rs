@@ -13,4 +13,5 @@ mod exchange;
 mod kill;
 mod outage;
 mod site;
+mod systems;
 mod thread;

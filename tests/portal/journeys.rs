@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 use crate::support::Portal;
 use crate::support::browser::{Answer, Browser};
-use crate::support::company::{Company, rules};
+use crate::support::company::{Company, SYSTEM, rules};
 
 async fn set(options: PgPoolOptions, connect: PgConnectOptions) -> (Portal, Company) {
     let portal = Portal::start(options, connect).await;
@@ -442,6 +442,7 @@ async fn who_gets_where(options: PgPoolOptions, connect: PgConnectOptions) {
                 .replace("/catalogue/{id}", &format!("/catalogue/{}", company.ledger))
                 .replace("/settings/{subject}", "/settings/routes")
                 .replace("{rule}", "0")
+                .replace("{key}", SYSTEM)
                 .replace("{file}", "history.csv")
                 .replace("/requests/new/{kind}", "/requests/new/joiner")
                 .replace("/steps/{step}", &format!("/steps/{nobody}"))

@@ -33,6 +33,8 @@ const MUTATING: &[&str] = &[
     "/adoption/{account}",
     "/people/{id}/erasure",
     "/erasures/{id}",
+    "/outbox/{id}/retry",
+    "/system/{key}/checks",
     "/history/bundle",
     "/settings/drafts",
     "/settings/drafts/{id}",
@@ -67,6 +69,7 @@ fn filled(route: &str) -> String {
         .replace("{kind}", "access")
         .replace("{step}", "answers")
         .replace("{rule}", "0")
+        .replace("{key}", "ad:corp.example.com")
 }
 
 /// The route table as it stands in the source: each method and path.

@@ -1,14 +1,18 @@
 //! Settings in the browser: proposed by one administrator, released by another, tried on who is there, dated, taken back.
 
 use axum::http::StatusCode;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use serde_json::json;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 use tenure::access::{Actor, session};
 use tenure::catalog::{self, proposals};
+use tenure::ids::{PersonId, RequestNumber};
+use tenure::mail;
 use tenure::plan::RequestKind;
 use tenure::plan::field::Raw;
+use tenure::requests::RequestError;
 use tenure::requests::submit::{Asked, submit};
 use uuid::Uuid;
 
@@ -16,19 +20,19 @@ use crate::support::Portal;
 use crate::support::browser::{Answer, Browser, with};
 use crate::support::company::{Company, SYSTEM, administrator, rules};
 
-struct Two {
-    portal: Portal,
-    company: Company,
-    one: Browser,
-    other: Browser,
+pub struct Two {
+    pub portal: Portal,
+    pub company: Company,
+    pub one: Browser,
+    pub other: Browser,
 }
 
 impl Two {
-    async fn start(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
+    pub async fn start(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
         Self::with(Portal::start(options, connect).await).await
     }
 
-    async fn with(portal: Portal) -> Self {
+    pub async fn with(portal: Portal) -> Self {
         let company = portal.company().await;
         rules(&portal, &company).await;
         administrator(&portal.owner, company.lead).await;
@@ -36,37 +40,64 @@ impl Two {
         Self { portal, company, one, other }
     }
 
-    async fn draft(&self, subject: &str) -> String {
+    pub async fn draft(&self, subject: &str) -> String {
         let begun = self.one.post("/settings/drafts", &[("subject", subject)]).await;
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text);
         begun.location().to_owned()
     }
 
     /// Sends the draft's form with these answers changed.
-    async fn send(&self, draft: &str, changed: &[(&str, &str)]) -> Answer {
+    pub async fn send(&self, draft: &str, changed: &[(&str, &str)]) -> Answer {
         let form = self.one.get(draft).await.filled("main form.columns");
         self.one.post(draft, &with(&form, changed)).await
     }
 
-    async fn propose(&self, draft: &str, changed: &[(&str, &str)]) -> String {
+    pub async fn propose(&self, draft: &str, changed: &[(&str, &str)]) -> String {
         let fields = [changed, &[("what", "propose"), ("note", "As agreed")]].concat();
         let made = self.send(draft, &fields).await;
         assert_eq!(made.status, StatusCode::SEE_OTHER, "{:?}", made.find_all(".form-errors, .error"));
         made.location().to_owned()
     }
 
-    async fn release(&self, proposal: &str) -> Answer {
+    pub async fn actor(&self, person: PersonId) -> Actor {
+        let mut conn = self.portal.owner.acquire().await.unwrap();
+        let token = session::open(&mut conn, self.portal.clock.now(), person, &session::From::default()).await.unwrap();
+        Actor::Person(session::resume(&mut conn, &token, None).await.unwrap().unwrap().viewer)
+    }
+
+    /// Asks for that kind of request; its number.
+    pub async fn ask(
+        &self,
+        actor: &Actor,
+        kind: &str,
+        answers: &[(&str, &str)],
+    ) -> Result<RequestNumber, RequestError> {
+        let pairs = answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let kind = RequestKind::parse(kind).unwrap();
+        let asked = Asked { kind, raw: Raw::from_pairs(pairs), nonce: Uuid::now_v7().to_string(), sent: None };
+        submit(&self.portal.pool, self.portal.clock.now(), actor, &asked).await
+    }
+
+    pub async fn release(&self, proposal: &str) -> Answer {
         let digest = self.other.get(proposal).await.value("digest").unwrap_or_default();
         self.other.post(proposal, &[("answer", "release"), ("digest", &digest)]).await
     }
 }
 
-async fn state(db: &PgPool, proposal: &str) -> String {
+pub fn tell<'a>(
+    conn: &'a mut PgConnection,
+    now: DateTime<Utc>,
+    proposal: &'a proposals::Proposal,
+) -> BoxFuture<'a, Result<(), catalog::CatalogError>> {
+    Box::pin(mail::settings::answered(conn, now, proposal))
+}
+
+pub async fn state(db: &PgPool, proposal: &str) -> String {
     let id = proposal.rsplit('/').next().unwrap();
     sqlx::query_scalar("select state from setting_proposal where id::text = $1").bind(id).fetch_one(db).await.unwrap()
 }
 
-async fn records(db: &PgPool, action: &str) -> i64 {
+pub async fn records(db: &PgPool, action: &str) -> i64 {
     let count = sqlx::query_scalar("select count(*) from evidence_record where action = $1").bind(action);
     count.fetch_one(db).await.unwrap()
 }
@@ -153,12 +184,12 @@ async fn what_is_dated_comes_into_force_at_its_time_and_the_second_is_overtaken(
     let due: chrono::DateTime<chrono::Utc> =
         sqlx::query_scalar("select min(from_at) from setting_proposal").fetch_one(db).await.unwrap();
     let pool = &two.portal.pool;
-    assert_eq!(proposals::in_force_due(pool, due - TimeDelta::seconds(1)).await.unwrap(), 0);
-    assert_eq!(proposals::in_force_due(pool, due).await.unwrap(), 2);
+    assert_eq!(proposals::in_force_due(pool, due - TimeDelta::seconds(1), tell).await.unwrap(), 0);
+    assert_eq!(proposals::in_force_due(pool, due, tell).await.unwrap(), 2);
     assert_eq!(catalog::retention(&mut conn).await.unwrap().years, 8);
     assert_eq!(state(db, &proposals_made[0]).await, "in_force");
     assert_eq!(state(db, &proposals_made[1]).await, "overtaken");
-    assert_eq!(proposals::in_force_due(pool, due).await.unwrap(), 0);
+    assert_eq!(proposals::in_force_due(pool, due, tell).await.unwrap(), 0);
 }
 
 #[sqlx::test]

@@ -37,6 +37,11 @@ pub const COLUMNS: &[(&str, &[&str], &str)] = &[
     ("request", &["clock_rules"], "by which rules its clocks were counted; a clock that moved is recorded"),
     ("step", &["due_at"], "when it is tried next; its attempts and their outcomes are recorded"),
     (
+        "connection_check",
+        &["worker", "lease_until", "attempt", "started_at"],
+        "which worker is at it; that it was asked and answered is recorded",
+    ),
+    (
         "outbox",
         &["due_at", "lease_until", "tries", "error", "sent_at", "failed_at"],
         "how far a letter has come; what it tells is recorded",

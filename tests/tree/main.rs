@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "plan",
     "changes",
     "mail",
+    "checks",
     "requests",
     "erasure",
     "targets",

@@ -6,13 +6,16 @@
 //! with one administrator may let them release alone; each record of it says so.
 
 mod subject;
+mod within;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub use subject::{Current, EntryBody, Kind, SiteBody, Subject, SystemBody, check, current, normal, read};
+pub use within::places_outside;
 
 use super::settings::{self, CatalogError, Invalid, Released};
 use crate::access::{Permit, op};
@@ -449,11 +452,15 @@ async fn put_in_force(
     Ok(())
 }
 
+/// What is done in the transaction in which a proposal came to its end: telling whoever made it.
+pub type Telling =
+    for<'a> fn(&'a mut PgConnection, DateTime<Utc>, &'a Proposal) -> BoxFuture<'a, Result<(), CatalogError>>;
+
 /// Brings what was released for a later time into force, each in a transaction of its own. Returns how many came to their end.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub async fn in_force_due(pool: &PgPool, now: DateTime<Utc>) -> Result<usize, CatalogError> {
+pub async fn in_force_due(pool: &PgPool, now: DateTime<Utc>, overtaken: Telling) -> Result<usize, CatalogError> {
     let due = sqlx::query_scalar!(
         "select id from setting_proposal where state = 'scheduled' and from_at <= $1 order by from_at, id limit 100",
         now
@@ -479,6 +486,9 @@ pub async fn in_force_due(pool: &PgPool, now: DateTime<Utc>) -> Result<usize, Ca
                 sqlx::query!("update setting_proposal set state = 'overtaken' where id = $1", id)
                     .execute(&mut *tx)
                     .await?;
+                if let Some(proposal) = held(&mut tx, *id).await? {
+                    overtaken(&mut tx, now, &proposal).await?;
+                }
             }
             Err(error) => return Err(error),
         }

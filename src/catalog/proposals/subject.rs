@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::super::settings::{CatalogError, Invalid, Setting, invalid};
 use super::super::{
-    Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, Separation, ServiceLevels, Wording, entitlements,
+    Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, Separation, ServiceLevels, UnitScope, Wording,
+    entitlements, systems,
 };
+use super::within;
 use crate::evidence::By;
 use crate::ids::{EntitlementId, PersonId};
 use crate::people::{self, Calendar};
@@ -178,11 +180,28 @@ pub struct SiteBody {
 }
 
 /// What is set of a target system beside the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SystemBody {
     /// Observe only: nothing is written to it, whatever the configuration says.
     pub observe_only: bool,
+    /// A directory: the organisational units that Tenure works in; none: everything below the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units_in_scope: Vec<String>,
+    /// Units below these that it does not work in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units_excluded: Vec<String>,
+}
+
+impl SystemBody {
+    pub fn scope(&self) -> UnitScope {
+        UnitScope { units: self.units_in_scope.clone(), excluded: self.units_excluded.clone() }
+    }
+
+    fn normal(&self) -> Self {
+        let UnitScope { units, excluded } = self.scope().normal();
+        Self { units_in_scope: units, units_excluded: excluded, ..self.clone() }
+    }
 }
 
 /// A body as its kind has it.
@@ -233,7 +252,7 @@ pub fn normal(subject: &Subject, body: &Json) -> Result<Json, Invalid> {
         Subject::Rules(kind) => kind.normal(body),
         Subject::Entitlement(_) => Ok(json(&read::<EntryBody>(body)?)),
         Subject::Site(_) => Ok(json(&read::<SiteBody>(body)?)),
-        Subject::System(_) => Ok(json(&read::<SystemBody>(body)?)),
+        Subject::System(_) => Ok(json(&read::<SystemBody>(body)?.normal())),
     }
 }
 
@@ -267,8 +286,11 @@ async fn site(conn: &mut PgConnection, code: &str) -> Result<Option<SiteBody>, C
 }
 
 async fn system(conn: &mut PgConnection, key: &SystemKey) -> Result<Option<SystemBody>, CatalogError> {
-    let held = sqlx::query_scalar!("select held_back from target_system where key = $1", key.0);
-    Ok(held.fetch_optional(conn).await?.map(|observe_only| SystemBody { observe_only }))
+    Ok(systems::find_system(conn, key).await?.map(|known| SystemBody {
+        observe_only: known.held_back,
+        units_in_scope: known.scope.units,
+        units_excluded: known.scope.excluded,
+    }))
 }
 
 /// Whether that body can come into force for that subject.
@@ -289,19 +311,26 @@ pub async fn check(conn: &mut PgConnection, subject: &Subject, body: &Json) -> R
             Err(wrong) => Some(wrong),
         },
         Subject::Site(_) => read::<SiteBody>(body).and_then(|site| check_site(&site)).err(),
-        Subject::System(_) => read::<SystemBody>(body).err(),
+        Subject::System(key) => match read::<SystemBody>(body) {
+            Ok(system) => wrong_units(conn, key, &system).await?,
+            Err(wrong) => Some(wrong),
+        },
     };
     let wrong = match (wrong, subject) {
         (None, Subject::Rules(Kind::Birthright)) => {
-            let rules = read::<Birthright>(body).map(|body| body.rules).unwrap_or_default();
-            let named = rules.into_iter().map(|rule| [("entitlements", rule.entitlements)]);
-            unknown(conn, named).await?
+            let rules = read::<Birthright>(body).unwrap_or_default();
+            let named = rules.rules.iter().map(|rule| [("entitlements", rule.entitlements.clone())]);
+            match unknown(conn, named).await? {
+                None => within::birthright(conn, &rules).await?,
+                wrong => wrong,
+            }
         }
         (None, Subject::Rules(Kind::Separation)) => {
             let rules = read::<Separation>(body).map(|body| body.rules).unwrap_or_default();
             let named = rules.into_iter().map(|rule| [("one", rule.one), ("other", rule.other)]);
             unknown(conn, named).await?
         }
+        (None, Subject::Rules(Kind::Naming)) => within::naming(conn, body).await?,
         (wrong, _) => wrong,
     };
     wrong.map_or(Ok(()), |wrong| Err(CatalogError::Invalid { kind, wrong }))
@@ -372,6 +401,20 @@ async fn unknown<const FIELDS: usize>(
     Ok(None)
 }
 
+async fn wrong_units(
+    conn: &mut PgConnection,
+    key: &SystemKey,
+    body: &SystemBody,
+) -> Result<Option<Invalid>, CatalogError> {
+    let scope = body.scope();
+    if key.family() != "ad" {
+        let wrong = || invalid("units_in_scope", "Only a directory has organisational units");
+        return Ok((!scope.is_whole()).then(wrong));
+    }
+    let base = systems::find_system(conn, key).await?.and_then(|known| known.facts.base);
+    Ok(scope.check(base.as_deref()).err())
+}
+
 /// Brings what has rows of its own into the state that the body says.
 pub(super) async fn apply(
     conn: &mut PgConnection,
@@ -407,7 +450,7 @@ pub(super) async fn apply(
         }
         Subject::System(key) => {
             let system: SystemBody = read(body).map_err(unreadable)?;
-            super::super::systems::hold_back(conn, now, by, key, system.observe_only).await?;
+            systems::set(conn, now, by, key, (system.observe_only, &system.scope())).await?;
         }
     }
     Ok(())

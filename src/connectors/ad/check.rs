@@ -15,18 +15,27 @@ pub struct Finding {
     /// Works, but not as well as it could.
     pub doubtful: bool,
     pub text: String,
+    /// Commands that mend it, as an administrator of the domain types them: for Windows (`dsacls`) and for Samba
+    /// (`samba-tool`). Empty where words alone say what to do.
+    pub mend: Vec<String>,
+}
+
+impl Finding {
+    pub(super) fn mend(self, mend: impl IntoIterator<Item = String>) -> Self {
+        Self { mend: mend.into_iter().collect(), ..self }
+    }
 }
 
 pub(super) fn good(text: String) -> Finding {
-    Finding { good: true, doubtful: false, text }
+    Finding { good: true, doubtful: false, text, mend: Vec::new() }
 }
 
 pub(super) fn doubtful(text: String) -> Finding {
-    Finding { good: true, doubtful: true, text }
+    Finding { good: true, doubtful: true, text, mend: Vec::new() }
 }
 
 pub(super) fn bad(text: String) -> Finding {
-    Finding { good: false, doubtful: false, text }
+    Finding { good: false, doubtful: false, text, mend: Vec::new() }
 }
 
 impl AdConnector {

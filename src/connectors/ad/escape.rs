@@ -68,6 +68,11 @@ pub fn split(dn: &str) -> Option<Name> {
     Some(Name { rdn_type, rdn_value, parent: join(parts) })
 }
 
+/// Whether it can name an object: at least one part, each `type=value` (RFC 4514).
+pub fn is_name(dn: &str) -> bool {
+    rdns(dn).is_some_and(|parts| !parts.is_empty() && parts.iter().all(|(_, value)| !value.is_empty()))
+}
+
 /// One spelling for equal names: types in capitals, no spaces around commas, our escapes. The case of values stays.
 /// What is no DN comes back as it was.
 pub fn canonical(dn: &str) -> String {

@@ -126,7 +126,8 @@ const fn can(kind: Kind, writable: &'static [&'static str], unreadable: &'static
     Capability { kind, writable, unreadable, unguarded: writable }
 }
 
-const CAPABILITIES: &[Capability] = &[
+/// What Exchange can be planned for.
+pub const CAPABILITIES: &[Capability] = &[
     can(Kind::Mailbox, MAILBOX, &["reconnect", "removal"]),
     can(Kind::AutoReply, REPLY, &[]),
     can(Kind::Booking, BOOKING, &[]),

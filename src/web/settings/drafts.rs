@@ -9,10 +9,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::spec::{self, Places, Section};
-use super::{changes, fill, named, overview, versions};
+use super::{changes, fill, letters, named, overview, versions};
 use crate::access::{Object, op, permit};
 use crate::catalog::proposals::{self as proposed, Draft, EntryBody, NewProposal, SiteBody, Subject};
 use crate::catalog::{CatalogError, Held, Risk};
+use crate::mail;
+use crate::mirror::look;
 use crate::people::{self, Calendar};
 use crate::web::view::errors::Wrong;
 use crate::web::view::forms::FormErrors;
@@ -102,6 +104,23 @@ async fn new_entry(conn: &mut PgConnection, fields: &Fields) -> Result<(Subject,
     Ok((Subject::Entitlement(crate::ids::EntitlementId::new()), json!(body)))
 }
 
+/// Units that are offered, at most.
+const UNITS: i64 = 60;
+
+/// The form of a subject, with what its fields could name.
+async fn form(conn: &mut PgConnection, subject: &Subject) -> Result<Vec<Section>, Error> {
+    let mut sections = spec::form(subject);
+    if let (Subject::System(key), Some(section)) = (subject, sections.iter_mut().find(|one| one.title == spec::UNITS)) {
+        let seen = look::units(conn, &key.0, UNITS).await?.into_iter().map(|unit| {
+            let (accounts, groups) = (usize::try_from(unit.accounts), usize::try_from(unit.groups));
+            let accounts = shared::count(accounts.unwrap_or(0), "account", "accounts");
+            (unit.dn, format!("{accounts}, {}", shared::count(groups.unwrap_or(0), "group", "groups")))
+        });
+        section.offered = seen.collect();
+    }
+    Ok(sections)
+}
+
 async fn found(conn: &mut PgConnection, me: &SignedIn, id: Uuid) -> Result<Draft, Error> {
     proposed::find_draft(conn, id, me.viewer().person).await?.ok_or_else(Error::not_found)
 }
@@ -123,7 +142,7 @@ async fn show(
     permit::<op::ProposeSetting>(&mut conn, &me.actor(), Object::None).await?;
     let draft = found(&mut conn, me, id).await?;
     let current = proposed::current(&mut conn, &draft.subject).await?;
-    let sections = spec::form(&draft.subject);
+    let sections = form(&mut conn, &draft.subject).await?;
     let fields = match typed {
         Some(typed) => typed,
         None => fill::typed(&mut conn, &sections, &draft.body).await?,
@@ -137,6 +156,7 @@ async fn show(
         errors.add(wrong.field, wrong.message);
     }
     let title = named(&mut conn, &draft.subject).await?;
+    let chosen = fields.raw("letter").to_owned();
     let page = DraftPage {
         crumbs: vec![
             Crumb::to("Settings", "/settings"),
@@ -156,6 +176,7 @@ async fn show(
         errors,
         fields,
         alone: state.config.web.one_administrator,
+        tests: letters::offered(&draft.subject, &chosen),
         shell: me.shell(state, &mut conn, format!("{title}: draft"), Nav::Settings).await?,
         title,
     };
@@ -231,6 +252,14 @@ pub async fn change(
         return show(&state, &me, id, StatusCode::UNPROCESSABLE_ENTITY, (errors, Some(fields))).await;
     }
     proposed::keep(&mut tx, me.now, &permit, (id, &draft.body)).await?;
+    if fields.text("what") == "test" {
+        // The draft is kept first, also where the tests are refused.
+        tx.commit().await?;
+        let mut tx = state.pool.begin().await?;
+        letters::send(&mut tx, &me, (&draft.subject, &draft.body), (fields.text("letter"), &here)).await?;
+        tx.commit().await?;
+        return viewer::see_saying(&state, &here, Said::TestsSent);
+    }
     if moved || fields.text("what") != "propose" {
         tx.commit().await?;
         return Ok(viewer::see(&here));
@@ -250,6 +279,7 @@ pub async fn change(
     };
     match proposal {
         Ok(proposal) => {
+            mail::settings::proposed(&mut tx, me.now, proposal).await?;
             tx.commit().await?;
             return viewer::see_saying(&state, &format!("/settings/proposals/{proposal}"), Said::SettingProposed);
         }

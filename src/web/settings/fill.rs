@@ -116,6 +116,7 @@ pub fn shown(sections: &[Section], fields: &Fields, errors: &FormErrors) -> Vec<
         title: section.title.clone(),
         text: section.text.clone(),
         beside: section.beside,
+        offered: section.offered.clone(),
         fields: section.fields.iter().map(|spec| shown_field(spec, fields, errors)).collect(),
     };
     sections.iter().map(section).collect()

@@ -2,6 +2,7 @@
 
 pub mod drafts;
 mod fill;
+mod letters;
 pub mod proposals;
 mod spec;
 mod words;
@@ -23,7 +24,7 @@ use super::view::settings::{
 };
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
-use super::{AppState, Error, Fields, words as shared};
+use super::{AppState, Error, Fields, systems, words as shared};
 use crate::access::{Object, Operation, op, permit};
 use crate::catalog::proposals::{self as proposed, Kind, Proposal, Subject, Wanted};
 use crate::catalog::{self, CatalogError};
@@ -175,13 +176,13 @@ async fn groups(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<SettingGro
         state: site.code,
         badge: None,
     });
-    let systems = sqlx::query!("select key, name, mode, held_back from target_system order by created_at, key")
+    let known = sqlx::query!("select key, name, mode, held_back from target_system order by created_at, key")
         .fetch_all(&mut *conn)
         .await?;
-    let systems = systems.into_iter().map(|row| SettingRow {
+    let target_systems = known.into_iter().map(|row| SettingRow {
         title: row.name,
         text: row.key.clone(),
-        href: format!("/settings/system:{}", row.key),
+        href: systems::address(&crate::target::SystemKey(row.key)),
         state: String::new(),
         badge: Some(match (row.held_back, row.mode.as_str()) {
             (true, _) => Badge::warn("observe only, by setting"),
@@ -201,7 +202,7 @@ async fn groups(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<SettingGro
     Ok(vec![
         group("Rules", rules.into_iter().chain([catalogue]).collect()),
         group("Sites", sites.collect()),
-        group("Target systems", systems.collect()),
+        group("Target systems", target_systems.collect()),
     ])
 }
 
@@ -269,6 +270,23 @@ async fn held_together(conn: &mut PgConnection, subject: &Subject) -> Result<Opt
     };
     let row = |one: &Together| (Link::new(&one.person_name, format!("/people/{}", one.person)), one.words());
     Ok(Some(HeldTogether { summary, rows: found.iter().take(100).map(row).collect() }))
+}
+
+/// Versions and proposals of a subject, the newest first, as asides list them.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn history(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    subject: &Subject,
+) -> Result<(Vec<SettingVersion>, Vec<ProposalRow>), Error> {
+    let versions = versions(conn, &subject.to_string()).await?;
+    let in_force = versions.first().map_or(0, |version| version.version);
+    let lines = versions.iter().map(|version| line(version, (subject, me), (in_force, None))).collect();
+    let wanted = subject.to_string();
+    let proposals = proposed::list(conn, Wanted { subject: Some(&wanted), ..Wanted::default() }).await?;
+    Ok((lines, proposals.iter().map(|proposal| proposal_row(proposal, me)).collect()))
 }
 
 fn summary(version: &Version, me: &SignedIn) -> String {

@@ -5,10 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use uuid::Uuid;
 
-use super::{badge, changes, named};
+use super::{badge, changes, letters, named};
 use crate::access::{Object, Operation, op, permit};
 use crate::catalog::CatalogError;
 use crate::catalog::proposals::{self as proposed, Answer, Deciding, Proposal, Wanted};
+use crate::mail;
 use crate::web::view::errors::Wrong;
 use crate::web::view::forms::FormErrors;
 use crate::web::view::parts::{Crumb, Fact, Facts, Link};
@@ -53,6 +54,7 @@ async fn show(
         comment: fields.raw("comment").to_owned(),
         closed: closed.unwrap_or_default().to_owned(),
         may_withdraw: releases && (own || proposal.state == "scheduled"),
+        tests: releases.then(|| letters::offered(&proposal.subject, "")).flatten(),
         again: (!proposal.is_open()).then(|| Link::new("The setting as it is now", setting)),
         shell: me.shell(state, &mut conn, format!("{title}: proposal"), Nav::Settings).await?,
         title,
@@ -97,6 +99,15 @@ pub async fn decide(
     Posted { me, fields }: Posted,
 ) -> Result<Response, Error> {
     let mut tx = state.pool.begin().await?;
+    if fields.text("answer") == "test" {
+        permit::<op::SeeSettings>(&mut tx, &me.actor(), Object::None).await?;
+        let found = proposed::list(&mut tx, Wanted { one: Some(id), ..Wanted::default() }).await?;
+        let proposal = found.into_iter().next().ok_or_else(Error::not_found)?;
+        let here = format!("/settings/proposals/{id}");
+        letters::send(&mut tx, &me, (&proposal.subject, &proposal.body), (fields.text("letter"), &here)).await?;
+        tx.commit().await?;
+        return viewer::see_saying(&state, &here, Said::TestsSent);
+    }
     let permit = permit::<op::ReleaseSetting>(&mut tx, &me.actor(), Object::None).await?;
     let answer = Answer::parse(fields.text("answer"))
         .ok_or_else(|| Error::wrong(Wrong::Senseless, "Choose to release, reject or withdraw."))?;
@@ -109,7 +120,8 @@ pub async fn decide(
     };
     let mut errors = FormErrors::default();
     match proposed::decide(&mut tx, me.now, &permit, &deciding).await {
-        Ok(_) => {
+        Ok(proposal) => {
+            mail::settings::answered(&mut tx, me.now, &proposal).await?;
             tx.commit().await?;
             let said = match answer {
                 Answer::Release => Said::SettingReleased,

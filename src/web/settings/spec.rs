@@ -7,6 +7,7 @@ use super::super::view::forms::Choice;
 use crate::catalog::proposals::{Kind, Subject};
 use crate::catalog::{LETTERS, PRIORITIES, VARIABLES};
 use crate::plan::RequestKind;
+use crate::target::SystemKey;
 
 /// How a value is typed.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Section {
     pub fields: Vec<Spec>,
     /// Fields stand side by side.
     pub beside: bool,
+    /// What could be named in its fields, and what is known of each.
+    pub offered: Vec<(String, String)>,
 }
 
 fn field(path: impl Into<String>, label: impl Into<String>, shape: Shape) -> Spec {
@@ -70,7 +73,7 @@ impl Spec {
 }
 
 fn section(title: impl Into<String>, text: impl Into<String>, fields: Vec<Spec>) -> Section {
-    Section { title: title.into(), text: text.into(), fields, beside: false }
+    Section { title: title.into(), text: text.into(), fields, beside: false, offered: Vec::new() }
 }
 
 fn beside(title: impl Into<String>, text: impl Into<String>, fields: Vec<Spec>) -> Section {
@@ -100,13 +103,36 @@ pub fn form(subject: &Subject) -> Vec<Section> {
         Subject::Rules(Kind::Routes | Kind::Birthright | Kind::Separation) => Vec::new(),
         Subject::Entitlement(_) => entry(),
         Subject::Site(_) => site(),
-        Subject::System(_) => vec![section(
-            "Writing",
-            "Observe only: Tenure plans, compares and reports; steps of this system wait and nothing is written to it. The configuration can say so too, and then counts.",
-            vec![field("observe_only", "Observe only", Shape::Flag)],
-        )],
+        Subject::System(key) => system(key),
     }
 }
+
+fn system(key: &SystemKey) -> Vec<Section> {
+    let writing = section(
+        "Writing",
+        "Observe only: Tenure plans, compares and reports; steps of this system wait and nothing is written to it. The configuration can say so too, and then counts.",
+        vec![field("observe_only", "Observe only", Shape::Flag)],
+    );
+    if key.family() != "ad" {
+        return vec![writing];
+    }
+    let units = section(
+        UNITS,
+        "Where Tenure works. The rest of the directory is read and never written: requests for accounts and groups there are refused, and no rule links an account there.",
+        vec![
+            field("units_in_scope", "Units in scope", Shape::Lines)
+                .hint("One name on a line, such as OU=Staff,DC=corp,DC=example,DC=com; what lies below is part of it. Left empty: everything below the base.")
+                .optional(),
+            field("units_excluded", "Units excluded", Shape::Lines)
+                .hint("Units below these that are left alone, one on a line.")
+                .optional(),
+        ],
+    );
+    vec![writing, units]
+}
+
+/// The section in which units are named.
+pub const UNITS: &str = "Organisational units";
 
 /// The form of one rule of a list; paths are relative to the rule.
 pub fn rule(subject: &Subject, places: &Places) -> Vec<Section> {

@@ -48,6 +48,7 @@ pub mod settings;
 pub mod shell;
 pub mod signin;
 pub mod states;
+pub mod systems;
 
 pub use assets::{asset, icon};
 pub use forms::FormErrors;

@@ -68,6 +68,8 @@ pub struct MailPage {
 pub struct PartRow {
     /// "Active Directory · corp.example.com".
     pub name: String,
+    /// Its own page, where it has one.
+    pub href: Option<String>,
     /// How it does ([`super::states::health`]).
     pub state: Badge,
     /// What it is doing, in words: "dc1.corp.example.com, last change seen 2 s ago".

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::forms::{AnyField, AreaField, DateField, FormErrors, TextField};
+use super::forms::{AnyField, AreaField, DateField, FormErrors, SelectField, TextField};
 use super::parts::{Badge, Crumb, Facts, Link, When};
 use super::shell::Shell;
 use crate::web::Fields;
@@ -87,10 +87,17 @@ pub struct Changes {
 }
 embeddable!(Changes);
 
+/// A wording of mails can be tried: the letters to choose from. Posted as `letter`, with the page's own word for it.
+pub struct TestLetters {
+    pub which: SelectField,
+}
+
 /// Fields under a heading.
 pub struct FormSection {
     pub title: String,
     pub text: String,
+    /// What could be named in its fields: a name, and what is known of it.
+    pub offered: Vec<(String, String)>,
     /// Side by side.
     pub beside: bool,
     pub fields: Vec<AnyField>,
@@ -110,7 +117,7 @@ pub struct RuleRow {
 }
 
 /// `GET/POST /settings/drafts/{id}`. Posts the form's fields by their paths, `note`, `from` in boxes, `base`, and `what`: `keep`,
-/// `propose`, `discard`, `up:3`, `down:3`, `remove:3`.
+/// `propose`, `discard`, `test` (with `letter`), `up:3`, `down:3`, `remove:3`.
 #[derive(Template)]
 #[template(path = "settings/draft.html")]
 pub struct DraftPage {
@@ -131,6 +138,8 @@ pub struct DraftPage {
     pub fields: Fields,
     /// The site has one administrator, who releases alone.
     pub alone: bool,
+    /// Of the wording of mails: tried by `what=test`.
+    pub tests: Option<TestLetters>,
 }
 
 impl DraftPage {
@@ -183,6 +192,8 @@ pub struct ProposalPage {
     pub may_withdraw: bool,
     /// The setting as it is now.
     pub again: Option<Link>,
+    /// Of the wording of mails: tried by `answer=test`.
+    pub tests: Option<TestLetters>,
 }
 
 impl ProposalPage {

@@ -65,6 +65,10 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("POST /settings/proposals/{id} (schedule)", "setting.approved", "setting:"),
     ("POST /settings/proposals/{id} (reject)", "setting.rejected", "setting:"),
     ("POST /settings/proposals/{id} (withdraw)", "setting.withdrawn", "setting:"),
+    ("POST /settings/drafts/{id} (test)", "mail.tested", "setting:"),
+    ("POST /settings/proposals/{id} (test)", "mail.tested", "setting:"),
+    ("POST /outbox/{id}/retry", "mail.sent_again", "mail:"),
+    ("POST /system/{key}/checks", "system.check_asked", "system:"),
     ("POST /history/bundle", "report.taken", ""),
     ("POST /api/v1/requests", "request.submitted", "request:"),
     ("POST /api/v1/requests/{number}/items/{item}/decisions", "approval.rejected", "request:"),
@@ -83,6 +87,7 @@ const RECORDED: &[(&str, &str, &str)] = &[
     ("command: an entitlement changed", "entitlement.changed", "entitlement:"),
     ("command: a setting", "setting.released", "setting:"),
     ("command: an account unlinked", "account.unlinked", "account:"),
+    ("routine: check-connections", "system.checked", "system:"),
     ("routine: deliver-secrets", "secret.revealed", "request:"),
     ("routine: end-grants", "grant.ended", "person:"),
     ("routine: chase-decisions", "decision.escalated", "request:"),
@@ -167,6 +172,8 @@ async fn every_operation_leaves_its_record(options: PgPoolOptions, connect: PgCo
     people::file(&mut walk).await;
     people::by_hand(&mut walk).await;
     settings::proposals(&mut walk).await;
+    settings::letters(&mut walk).await;
+    settings::connections(&mut walk).await;
     asking::sent_back_and_changed(&mut walk).await;
     asking::refused_by_the_target(&mut walk).await;
     asking::cancelled(&mut walk).await;

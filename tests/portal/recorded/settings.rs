@@ -2,6 +2,7 @@
 
 use super::walk::Walk;
 use crate::support::browser::Browser;
+use crate::support::company::SYSTEM;
 use crate::support::company::administrator;
 
 const DRAFT: &str = "POST /settings/drafts/{id}";
@@ -63,4 +64,37 @@ pub async fn proposals(walk: &mut Walk) {
     let form = admin.get(&rule).await.filled("main form");
     let fields = crate::support::browser::with(&form, &[("name", "Renamed")]);
     walk.did("POST /settings/drafts/{id}/rules/{rule}", admin.post(&rule, &fields)).await;
+}
+
+/// A wording tried as mail from its draft and from its proposal; a letter that was given up sent again.
+pub async fn letters(walk: &mut Walk) {
+    let admin = walk.portal.browser_of(walk.company.admin).await;
+    let begun = walk.did("POST /settings/drafts", admin.post("/settings/drafts", &[("subject", "mail")])).await;
+    let page = begun.location().to_owned();
+    let form = admin.get(&page).await.filled("main form");
+    let typed = [("letters.done.opening", "Dear {{ to }},"), ("letter", "done")];
+    let fields = crate::support::browser::with(&form, &typed);
+    let test = [fields, vec![("what", "test")]].concat();
+    walk.did("POST /settings/drafts/{id} (test)", admin.post(&page, &test)).await;
+    let propose = [typed[0], ("what", "propose"), ("note", "Friendlier")];
+    let propose = crate::support::browser::with(&form, &propose);
+    let made = walk.did("POST /settings/drafts/{id} (propose)", admin.post(&page, &propose)).await;
+    let proposal = made.location().to_owned();
+    let test = [("answer", "test"), ("letter", "")];
+    walk.did("POST /settings/proposals/{id} (test)", admin.post(&proposal, &test)).await;
+    walk.set("update outbox set failed_at = now(), error = '550 no such user' where test and template = 'done'").await;
+    let id = walk.id("select id from outbox where failed_at is not null order by id limit 1").await;
+    walk.did("POST /outbox/{id}/retry", admin.post(&format!("/outbox/{id}/retry"), &[])).await;
+}
+
+/// A connection is tested, and answered by a worker.
+pub async fn connections(walk: &mut Walk) {
+    let admin = walk.portal.browser_of(walk.company.admin).await;
+    let address = format!("/system/{SYSTEM}/checks");
+    walk.did("POST /system/{key}/checks", admin.post(&address, &[("units", "")])).await;
+    walk.working(
+        "routine: check-connections",
+        "select exists (select from connection_check where finished_at is not null)",
+    )
+    .await;
 }

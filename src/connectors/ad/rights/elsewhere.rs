@@ -4,12 +4,12 @@ use ldap3::Scope;
 use uuid::Uuid;
 
 use super::super::check::{Finding, bad, doubtful, good};
-use super::super::escape::{filter_bytes, is_within};
+use super::super::escape::{filter_bytes, is_within, split};
 use super::super::session::{Failure, Session};
 use super::super::{AdConnector, controls, fault};
 use super::delegation::{DELETIONS, GROUP_CLASS, MEMBERSHIPS, POLICIES};
 use super::descriptor::{Descriptor, LIST, READ, WRITE, Wanted};
-use super::{Own, few, list, own, place};
+use super::{MOST_NAMES, Own, commands, few, list, own, place};
 use crate::target::{Connector as _, Wish};
 
 /// Groups looked at in one search.
@@ -35,11 +35,13 @@ impl AdConnector {
         Ok(if may(LIST) && may(READ) {
             good(format!("{DELETIONS}: a deleted account is seen within seconds."))
         } else {
-            doubtful(format!(
-                "{DELETIONS}: the account may not read {dn}, so a deleted account is found by comparison, every ten \
-                 minutes. Missing there: (A;;RPLCRC;;;{}); by dsacls, after /takeownership: /G \"{}:LCRPRC\".",
-                own.sid, own.name
-            ))
+            let found = doubtful(format!(
+                "{DELETIONS}: the account may not read {dn}, so a deleted account is found by comparison, every ten minutes."
+            ));
+            // Samba's own command does not see that container: the guide says how its list is written whole.
+            let windows =
+                [format!("dsacls \"{dn}\" /takeownership"), format!("dsacls \"{dn}\" /G \"{}:LCRPRC\"", own.name)];
+            found.mend(windows)
         })
     }
 
@@ -52,11 +54,11 @@ impl AdConnector {
         Ok(if list.as_ref().is_some_and(may) {
             good(format!("{POLICIES}: the default one and the fine-grained ones."))
         } else {
-            bad(format!(
-                "{POLICIES}: the account may not read those in {dn}: a start password may be shorter than one of them asks \
-                 for. Missing there: (A;CI;RPLCLORC;;;{}); by dsacls: /I:T /G \"{}:GR\".",
-                own.sid, own.name
-            ))
+            let found = bad(format!(
+                "{POLICIES}: the account may not read those in {dn}: a start password may be shorter than one of them asks for."
+            ));
+            let entry = format!("(A;CI;RPLCLORC;;;{})", own.sid);
+            found.mend(commands(&dn, &[format!("/I:T /G \"{}:GR\"", own.name)], &entry))
         })
     }
 
@@ -104,12 +106,13 @@ impl AdConnector {
         missing.sort();
         let names: Vec<&str> = missing.iter().map(String::as_str).collect();
         let id = member.first().copied().unwrap_or_default();
-        Ok(bad(format!(
-            "{MEMBERSHIPS}: the account may not write member of {}. Missing on the unit above: \
-             (OA;CIIO;WP;{id};{GROUP_CLASS};{}); by dsacls: /I:S /G \"{}:WP;member;group\".",
-            list(&names),
-            own.sid,
-            own.name
-        )))
+        // Given on the unit above, so that new groups have it too.
+        let mut units: Vec<String> = missing.iter().filter_map(|dn| split(dn)).map(|name| name.parent).collect();
+        units.sort();
+        units.dedup();
+        let entry = format!("(OA;CIIO;WP;{id};{GROUP_CLASS};{})", own.sid);
+        let arguments = [format!("/I:S /G \"{}:WP;member;group\"", own.name)];
+        let found = bad(format!("{MEMBERSHIPS}: the account may not write member of {}.", list(&names)));
+        Ok(found.mend(units.iter().take(MOST_NAMES).flat_map(|unit| commands(unit, &arguments, &entry))))
     }
 }

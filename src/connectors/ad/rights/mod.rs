@@ -161,7 +161,7 @@ impl AdConnector {
         if missing.is_empty() {
             return vec![good(format!("{}: allowed in {}.", feature.name, few(places.len(), "unit")))];
         }
-        let told = |(units, lacks): (Vec<&str>, Vec<Lack>)| bad(told(feature, &lacks, own, &units));
+        let told = |(units, lacks): (Vec<&str>, Vec<Lack>)| told(feature, &lacks, own, &units);
         missing.into_iter().map(told).collect()
     }
 
@@ -210,21 +210,23 @@ impl AdConnector {
             if hidden.is_empty() {
                 return Ok(good(format!("{READ_ACCOUNTS}: judged by {}.", account.dn)));
             }
-            return Ok(bad(format!(
-                "{READ_ACCOUNTS}: the account may not read {} of {}. Missing there: (A;CI;RPLCLORC;;;{}); by dsacls: /I:T \
-                 /G \"{}:GR\".",
-                hidden.join(", "),
-                account.dn,
-                own.sid,
-                own.name
-            )));
+            let found =
+                bad(format!("{READ_ACCOUNTS}: the account may not read {} of {}.", hidden.join(", "), account.dn));
+            let entry = format!("(A;CI;RPLCLORC;;;{})", own.sid);
+            return Ok(found.mend(commands(&place.dn, &[format!("/I:T /G \"{}:GR\"", own.name)], &entry)));
         }
         Ok(doubtful(format!("{READ_ACCOUNTS}: no account is seen in the units; whether none is there cannot be told.")))
     }
 }
 
-/// What is missing, in words, as entries of the list, and as arguments of `dsacls`.
-fn told(feature: &Feature, lacks: &[Lack], own: &Own, units: &[&str]) -> String {
+/// The commands that give rights on one object: those of `dsacls` with these arguments, and Samba's with the entries.
+fn commands(dn: &str, arguments: &[String], entries: &str) -> Vec<String> {
+    let windows = arguments.iter().map(|arguments| format!("dsacls \"{dn}\" {arguments}"));
+    windows.chain([format!("samba-tool dsacl set --objectdn=\"{dn}\" --sddl=\"{entries}\"")]).collect()
+}
+
+/// What is missing, in words and as commands for the first units of several.
+fn told(feature: &Feature, lacks: &[Lack], own: &Own, units: &[&str]) -> Finding {
     let attributes: Vec<&str> = lacks.iter().map(|lack| lack.attribute).filter(|name| !name.is_empty()).collect();
     let writes = (!attributes.is_empty()).then(|| format!("write {} of users", attributes.join(", ")));
     let others = lacks.iter().filter_map(|lack| match lack.right {
@@ -235,18 +237,14 @@ fn told(feature: &Feature, lacks: &[Lack], own: &Own, units: &[&str]) -> String 
     });
     let what: Vec<String> = others.chain(writes).collect();
     let entries: String = lacks.iter().map(|lack| lack.entry(own)).collect();
-    let commands = [(On::Unit, "/I:T"), (On::Accounts, "/I:S")].into_iter().filter_map(|(on, option)| {
+    let arguments = [(On::Unit, "/I:T"), (On::Accounts, "/I:S")].into_iter().filter_map(|(on, option)| {
         let each: Vec<String> =
             lacks.iter().filter(|lack| lack.right.on() == on).map(|lack| lack.argument(own)).collect();
         (!each.is_empty()).then(|| format!("{option} /G {}", each.join(" ")))
     });
-    format!(
-        "{}: the account may not {} in {}. Missing there: {entries}; by dsacls: {}.",
-        feature.name,
-        what.join(", nor "),
-        list(units),
-        commands.collect::<Vec<_>>().join(" and ")
-    )
+    let arguments: Vec<String> = arguments.collect();
+    let text = format!("{}: the account may not {} in {}.", feature.name, what.join(", nor "), list(units));
+    bad(text).mend(units.iter().take(MOST_NAMES).flat_map(|unit| commands(unit, &arguments, &entries)))
 }
 
 /// The account's SIDs as this server sees them, and its name for commands.

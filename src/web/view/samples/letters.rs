@@ -17,6 +17,7 @@ fn frame() -> MailFrame {
         opening: String::new(),
         closing: String::new(),
         footer: String::new(),
+        test: false,
         company: text("Example Corp"),
     }
 }
@@ -68,8 +69,24 @@ fn mails() -> Vec<Sample> {
         to_person: true,
         ended: false,
     };
+    let settings = || MailFrame { number: text("Settings"), title: text("Naming rules"), ..frame() };
+    let proposed = SettingProposed {
+        frame: settings(),
+        by: text("Ruth Tanaka"),
+        note: text(HOSTILE),
+        from: text("Monday 1 March 2027, 00:00 UTC"),
+    };
+    let answered = SettingAnswered {
+        frame: MailFrame { test: true, ..settings() },
+        answer: text("rejected"),
+        by: text("Anders Lindqvist"),
+        comment: text(HOSTILE),
+        next: text("What is in force stays."),
+    };
     vec![
         ("mail-stands-in", stands_in.html().unwrap()),
+        ("mail-setting-proposed", proposed.html().unwrap()),
+        ("mail-setting-answered", answered.html().unwrap()),
         ("mail-submitted", submitted.html().unwrap()),
         ("mail-decide", decide.html().unwrap()),
         ("mail-decided", decided.html().unwrap()),

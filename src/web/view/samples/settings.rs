@@ -126,6 +126,7 @@ fn sections(errors: &FormErrors) -> Vec<FormSection> {
         FormSection {
             title: text("Names"),
             text: text("Templates may use given, family, display."),
+            offered: vec![(format!("OU={LONG},DC=corp"), text("120 accounts, 3 groups"))],
             beside: false,
             fields: vec![
                 AnyField::Area(AreaField::new("user_name", "User name").value("{{ family }}").error(errors)),
@@ -135,6 +136,7 @@ fn sections(errors: &FormErrors) -> Vec<FormSection> {
         FormSection {
             title: text("Places"),
             text: String::new(),
+            offered: Vec::new(),
             beside: true,
             fields: vec![
                 AnyField::Select(SelectField::new("site", "Site", choices)),
@@ -159,6 +161,13 @@ fn drafts() -> Vec<Sample> {
         changes,
         fields: Fields::default(),
         alone,
+        tests: alone.then(|| TestLetters {
+            which: SelectField::new(
+                "letter",
+                "Which",
+                vec![Choice::new("", "every mail"), Choice::new("done", "“Done”")],
+            ),
+        }),
     };
     let rule = |at, title: &str| RuleRow {
         at,
@@ -211,6 +220,13 @@ fn proposals() -> Vec<Sample> {
         closed: text(closed),
         may_withdraw,
         again: (!closed.is_empty()).then(|| Link::new("The setting as it is now", "/settings/naming")),
+        tests: may_withdraw.then(|| TestLetters {
+            which: SelectField::new(
+                "letter",
+                "Which",
+                vec![Choice::new("", "every mail"), Choice::new("done", "“Done”")],
+            ),
+        }),
     };
     vec![
         page("setting-proposal", &proposal(Badge::warn("waits to be released"), "", false)),

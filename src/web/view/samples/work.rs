@@ -6,10 +6,12 @@ use crate::web::view::adoption::*;
 use crate::web::view::forms::{Choice, FormErrors};
 use crate::web::view::operations::*;
 use crate::web::view::queue::*;
+use crate::web::view::settings::{ProposalRow, SettingVersion};
+use crate::web::view::systems::*;
 use crate::web::view::*;
 
 pub(super) fn all() -> Vec<Sample> {
-    [queue(), adoption(), operations()].concat()
+    [queue(), adoption(), operations(), targets()].concat()
 }
 
 fn queue_rows() -> Vec<QueueRow> {
@@ -282,6 +284,7 @@ fn operations() -> Vec<Sample> {
     };
     let part = |name: &str, state: &str, line: &str| PartRow {
         name: text(name),
+        href: (state != "off").then(|| text("/system/ad:corp.example.com")),
         state: states::health(state),
         lines: vec![text(line)],
         facts: Facts(vec![Fact::code("Change sequence", "184,223"), Fact::new("Last error", "none")]),
@@ -317,5 +320,87 @@ fn operations() -> Vec<Sample> {
         page("outbox-mail", &one),
         page("system-full", &system(parts, vec![stuck], Badge::bad("needs a look"))),
         page("system-empty", &system(Vec::new(), Vec::new(), Badge::ok("works"))),
+    ]
+}
+
+fn targets() -> Vec<Sample> {
+    let finding = |state: Badge, words: &str, mend: &str| FindingRow { state, text: text(words), mend: text(mend) };
+    let check = |open: bool, state: Option<Badge>, summary: &str, findings: Vec<FindingRow>| CheckFragment {
+        address: text("/system/ad:corp.example.com/checks"),
+        open,
+        asked: state.is_some().then(|| (text("Ruth Tanaka"), ago(130))),
+        state,
+        summary: text(summary),
+        took: text(if findings.is_empty() { "" } else { " It took 0.8 s." }),
+        findings,
+    };
+    let page_of = |shell: Shell, check, errors: FormErrors, may: bool| TargetPage {
+        shell: shell.page("Active Directory · ad:corp.example.com", Nav::System),
+        crumbs: vec![Crumb::to("System", "/system"), Crumb::here("Active Directory")],
+        title: text("Active Directory · ad:corp.example.com"),
+        state: states::health("up"),
+        summary: text("Managed: Tenure reads, and writes what was decided."),
+        units: text(if errors.is_empty() { "" } else { "Staff" }),
+        errors,
+        may_check: may,
+        has_units: true,
+        check,
+        earlier: vec![EarlierCheck {
+            state: Badge::ok("16 well"),
+            when: ago(90_000),
+            by: text("asked by Ruth Tanaka"),
+        }],
+        reach: Facts(vec![
+            Fact::code("Address", "ldaps://dc1.corp.example.com:636").also("ldaps://dc2.corp.example.com:636"),
+            Fact::code("Account", "CN=svc-tenure,OU=Service,DC=corp,DC=example,DC=com"),
+        ]),
+        mirror: Facts(vec![
+            Fact::new("Accounts", "2,104").also("2,000 of people"),
+            Fact::new("Last looked", "just now"),
+        ]),
+        kinds: Facts(vec![Fact::new("Accounts", "read, made and changed: 22 attributes"), Fact::new("Groups", "read")]),
+        set: Facts(vec![
+            Fact::new("Observe only", "no"),
+            Fact::code("Units in scope", "OU=Staff,DC=corp,DC=example,DC=com").also(format!("OU={LONG},DC=corp")),
+            Fact::new("Units excluded", "none"),
+        ]),
+        subject: text("system:ad:corp.example.com"),
+        proposes: may,
+        setting: Link::new("The setting and its versions", "/settings/system:ad:corp.example.com"),
+        versions: vec![SettingVersion {
+            number: text("1"),
+            href: text("/settings/system:ad:corp.example.com?version=1"),
+            when: day(2026, 3, 2),
+            by: text("released by Lena Sørensen, proposed by Ruth Tanaka"),
+            state: Badge::ok("in force"),
+            current: false,
+        }],
+        proposals: vec![ProposalRow {
+            href: text("/settings/proposals/1"),
+            when: day(2026, 3, 1),
+            by: text("By Ruth Tanaka"),
+            state: Badge::warn("waits to be released"),
+        }],
+    };
+    let mend = "dsacls \"OU=Staff,DC=corp,DC=example,DC=com\" /I:S /G \"CORP\\svc-tenure:CA;Reset Password;user\"\nsamba-tool dsacl set --objectdn=\"OU=Staff,DC=corp,DC=example,DC=com\" --sddl=\"(OA;CIIO;CR;00299570-246d-11d0-a768-00aa006e0529;bf967aba-0de6-11d0-a285-00aa003049e2;S-1-5-21-1-2-3-1105)\"";
+    let findings = vec![
+        finding(
+            Badge::bad("to mend"),
+            "Reset passwords: the account may not reset passwords of users in OU=Staff,DC=corp,DC=example,DC=com.",
+            mend,
+        ),
+        finding(Badge::warn("doubtful"), HOSTILE, ""),
+        finding(Badge::ok("well"), LONG, ""),
+    ];
+    let done = || check(false, Some(Badge::bad("1 to mend")), "Tested 2 min ago.", findings.clone());
+    let running = check(true, Some(Badge::info("running")), "A worker is at it.", Vec::new());
+    let none = check(false, None, "Nobody has tested this connection yet.", Vec::new());
+    let mut wrong = FormErrors::default();
+    wrong.add("units", "“Staff” is not a name such as OU=Staff,DC=corp,DC=example,DC=com");
+    vec![
+        page("target-full", &page_of(admin(), done(), FormErrors::default(), true)),
+        page("target-running", &page_of(admin(), running, FormErrors::default(), true)),
+        page("target-error", &page_of(admin(), none.clone(), wrong, true)),
+        page("target-read-only", &page_of(auditor(), none, FormErrors::default(), false)),
     ]
 }

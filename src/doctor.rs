@@ -1,18 +1,17 @@
 //! `tenure doctor`: is everything there that is needed? Each line says what was looked at, and what to mend.
 
-mod systems;
-
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use crate::checks::Health;
 use crate::clock::Clock;
 use crate::config::{Config, read_secret};
 use crate::evidence::anchoring::Anchoring;
 use crate::evidence::state;
-use crate::{db, mail, worker};
+use crate::{db, mail, targets, worker};
 
 /// How one check came out.
 enum Found {
@@ -57,7 +56,7 @@ pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> an
     for (what, found) in evidence(config, up.then_some(&pool)).await {
         say(what, found);
     }
-    for (what, found) in systems::all(config, up.then_some(&pool), units).await {
+    for (what, found) in systems(config, up.then_some(&pool), units).await {
         say(&what, found);
     }
     match &config.mail {
@@ -72,6 +71,28 @@ pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> an
     }
     anyhow::ensure!(ill == 0, "{ill} thing(s) to mend");
     Ok(())
+}
+
+/// The target systems: each connection, and in a directory the rights, unit by unit and group by group.
+async fn systems(config: &Config, pool: Option<&PgPool>, units: Vec<String>) -> Vec<(String, Found)> {
+    if config.target.is_empty() {
+        return vec![("target systems".to_owned(), Found::Ill("none; add a [[target]]".to_owned()))];
+    }
+    let mut found = Vec::new();
+    for target in &config.target {
+        let scope = targets::check::scope(pool, target.key(), &units).await;
+        for finding in targets::check::look(target, pool, &scope).await {
+            let mend = finding.mend.iter().map(|command| format!("\n        {command}"));
+            let text = std::iter::once(finding.text.clone()).chain(mend).collect();
+            let found_so = match finding.state {
+                Health::Well => Found::Well(text),
+                Health::Doubtful => Found::Doubtful(text),
+                Health::Ill => Found::Ill(text),
+            };
+            found.push((target.key().to_owned(), found_so));
+        }
+    }
+    found
 }
 
 /// The address without a password in it.

@@ -1,5 +1,7 @@
 //! From the configuration to connectors: what is reached, how, and what plans need to know of it.
 
+pub mod check;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,8 +20,9 @@ use crate::connectors::exchange::flavour::Flavour;
 use crate::connectors::exchange::onprem::Auth;
 use crate::connectors::exchange::value::Properties;
 use crate::connectors::exchange::{Exchange, Places, Settings, online, onprem};
+use crate::connectors::{ad, exchange};
 use crate::evidence::{By, EvidenceError};
-use crate::target::{Connector, SystemKey};
+use crate::target::{Capability, Connector, SystemKey};
 
 /// The connectors as configured, by system.
 ///
@@ -172,7 +175,7 @@ fn online_settings(exchange: &ExchangeOnlineConfig) -> anyhow::Result<online::Se
 }
 
 /// Looks whether the organisation answers, whether it has our domain, and whether our role has the cmdlets: (well, words).
-pub async fn check(target: &TargetConfig) -> Vec<(bool, String)> {
+async fn check_exchange(target: &TargetConfig) -> Vec<(bool, String)> {
     let transport = match transport(target) {
         Ok(transport) => transport,
         Err(error) => return vec![(false, format!("{error:#}"))],
@@ -216,12 +219,41 @@ async fn look(target: &TargetConfig, transport: &dyn Transport) -> Vec<(bool, St
     found
 }
 
-/// What plans need to know of a target system.
+/// Where an organisation is reached.
+fn address(target: &TargetConfig) -> String {
+    match target {
+        TargetConfig::Ad(ad) => ad.urls.join(" "),
+        TargetConfig::ExchangeOnPremises(exchange) => exchange.url.clone(),
+        TargetConfig::ExchangeOnline(exchange) => exchange.base.clone(),
+    }
+}
+
+/// Whom we sign in as there.
+fn account(target: &TargetConfig) -> Option<String> {
+    Some(match target {
+        TargetConfig::Ad(ad) => ad.bind_dn.clone(),
+        TargetConfig::ExchangeOnPremises(exchange) => exchange.user.clone(),
+        TargetConfig::ExchangeOnline(exchange) => format!("{} in {}", exchange.client_id, exchange.tenant),
+    })
+}
+
+/// What can be planned for the systems of a family.
+pub fn capabilities(system: &SystemKey) -> &'static [Capability] {
+    match system.family() {
+        "ad" => ad::CAPABILITIES,
+        "exchange" => exchange::CAPABILITIES,
+        _ => &[],
+    }
+}
+
+/// What plans and pages need to know of a target system.
 pub fn facts(target: &TargetConfig) -> SystemFacts {
     let made = |flavour: Flavour, directory: &Option<String>, domain: &Option<String>| SystemFacts {
         flavour: Some(flavour.as_str().to_owned()),
         directory: directory.clone().map(SystemKey),
         mail_domain: domain.as_deref().map(str::to_lowercase),
+        addresses: vec![address(target)],
+        account: account(target),
         ..SystemFacts::default()
     };
     let how = |config: JoinerMailboxConfig| match config {
@@ -231,7 +263,12 @@ pub fn facts(target: &TargetConfig) -> SystemFacts {
         JoinerMailboxConfig::Licence => JoinerMailbox::Licence,
     };
     match target {
-        TargetConfig::Ad(_) => SystemFacts::default(),
+        TargetConfig::Ad(ad) => SystemFacts {
+            addresses: ad.urls.clone(),
+            account: Some(ad.bind_dn.clone()),
+            base: Some(ad.base_dn.clone()),
+            ..SystemFacts::default()
+        },
         TargetConfig::ExchangeOnPremises(exchange) => SystemFacts {
             joiner_mailbox: how(exchange.joiner_mailbox),
             licence_group: exchange.licence_group.clone(),
