@@ -99,7 +99,7 @@ mod tests {
             label: "Anna".into(),
             why: String::new(),
         };
-        let item = PlannedItem { label: String::new(), entitlement: None, sox: false, steps: vec![step], owner: None };
+        let item = PlannedItem { steps: vec![step], ..PlannedItem::default() };
         Plan { items: vec![item], names: Vec::new() }
     }
 

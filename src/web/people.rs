@@ -186,8 +186,17 @@ impl May {
             Operation::ProposeErasure,
             Operation::DelegateFor,
         ];
-        let [see_fully, change, give_role, ask_unlock, ask_reset, ask_access, ask_leaver, propose_erasure, delegate_for] =
-            access::allowed(conn, actor, Object::Person(person), operations).await?;
+        let [
+            see_fully,
+            change,
+            give_role,
+            ask_unlock,
+            ask_reset,
+            ask_access,
+            ask_leaver,
+            propose_erasure,
+            delegate_for,
+        ] = access::allowed(conn, actor, Object::Person(person), operations).await?;
         Ok(Self {
             see_fully,
             change,

@@ -5,10 +5,8 @@ use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 use tenure::catalog::UnitScope;
-use tenure::changes::lease::{Lease, lease};
 use tenure::changes::perform::Outcome;
 use tenure::changes::scope;
-use tenure::clock::Clock;
 use tenure::mirror::trial;
 use tenure::plan::PlannedStep;
 use tenure::requests::RequestError;
@@ -210,9 +208,7 @@ async fn a_step_stops_where_the_units_shrank_meanwhile(options: PgPoolOptions, c
     let bench = Bench::of(options, connect, "ad:test", &[step]).await;
     sqlx::query("insert into account (system, native_id, user_name, display_name, dn, enabled, attributes) values ('ad:test', $1, 'a', 'A', 'CN=a,OU=Staff,DC=corp', true, '{}')")
         .bind(account).execute(&bench.owner).await.unwrap();
-    let mut tx = bench.pool.begin().await.unwrap();
-    let Lease::Taken(leased) = lease(&mut tx, Clock::System.now(), "test", 60).await.unwrap() else { panic!("due") };
-    tx.commit().await.unwrap();
+    let leased = bench.lease().await.expect("due");
     assert!(scope::refused(&bench.pool, &leased).await.is_none(), "nothing is bounded");
     run(&bench.owner, "update target_system set scope = '{\"units\": [\"OU=staff,DC=corp\"]}'").await;
     assert!(scope::refused(&bench.pool, &leased).await.is_none(), "it lies within");
