@@ -14,8 +14,9 @@ use crate::config::{DatabaseConfig, read_secret};
 /// The schema's history, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// How long a connection may have been idle and is used without asking.
-const UNASKED: Duration = Duration::from_secs(1);
+/// How long a connection may have been idle and is used without asking whether it still holds: less than any restart of
+/// PostgreSQL takes.
+const UNASKED: Duration = Duration::from_millis(100);
 
 /// How often a password file is looked at.
 const LOOK: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Query;
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
@@ -47,6 +47,8 @@ pub async fn take(
     let pool = state.pool.clone();
     tokio::spawn(async move { bundle::zip(&pool, &gathered, sender).await });
     let pieces = stream::unfold(pieces, |mut pieces| async move { pieces.recv().await.map(|piece| (piece, pieces)) });
+    // Layers may ask once more after the end.
+    let pieces = pieces.fuse();
     let about = [
         (header::CONTENT_TYPE, "application/zip".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),

@@ -38,7 +38,7 @@ async fn people_come_from_a_file() {
     let text = admin.text().await;
     assert!(text.contains("Which column is which"), "{text}");
     picture(&admin, "import-columns-1360-light.png").await;
-    admin.click("//main//label[contains(., 'Haus')]/following::select[1]/option[@value='site']").await;
+    admin.click("//main//select[@name='site']/option[normalize-space(.)='Haus']").await;
     admin.press("Use these columns").await;
     admin.see("//h2[normalize-space(.)='To mend in the file']").await;
     let cells = admin.see("//main//section[@aria-labelledby='cells']").await.text().await.unwrap();

@@ -28,7 +28,7 @@ async fn a_delegate_decides_and_it_is_said_for_whom() {
     lead.click("//main//summary[contains(., 'Request a change')]").await;
     lead.click("//main//a[normalize-space(.)='Who stands in …']").await;
     lead.see("//h1[normalize-space(.)='Who stands in for Jonas Berg']").await;
-    lead.fill("to", "desk2").await;
+    lead.fill("to", "desk").await;
     let today = Clock::System.now().with_timezone(&chrono_tz::Europe::Berlin).date_naive();
     lead.day("from", today).await;
     lead.day("until", today + TimeDelta::days(14)).await;
@@ -44,7 +44,7 @@ async fn a_delegate_decides_and_it_is_said_for_whom() {
     picture(&manager, "request-away-1360-light.png").await;
 
     let delegate = Browser::open(&portal, Look::Phone).await;
-    delegate.enter("desk2").await;
+    delegate.enter("desk").await;
     delegate.go("/approvals").await;
     let text = delegate.text().await;
     assert!(text.contains("You stand in for Jonas Berg") && text.contains("for Jonas Berg"), "{text}");

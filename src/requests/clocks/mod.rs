@@ -51,6 +51,9 @@ impl WaitsFor {
     }
 }
 
+/// Why clocks stand still, and when they go on by themselves.
+pub type Stands = (WaitsFor, Option<DateTime<Utc>>);
+
 /// What makes clocks be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Because {
@@ -154,7 +157,7 @@ impl Row {
     }
 
     /// Why it stands still now, and when it goes on by itself.
-    fn waits(&self) -> Option<(WaitsFor, Option<DateTime<Utc>>)> {
+    fn waits(&self) -> Option<Stands> {
         if self.settled_at.is_some() || self.runs {
             return None;
         }
@@ -165,7 +168,7 @@ impl Row {
         }
     }
 
-    fn stored_waits(&self) -> Option<(WaitsFor, Option<DateTime<Utc>>)> {
+    fn stored_waits(&self) -> Option<Stands> {
         let waits = self.waits_for.as_deref().and_then(WaitsFor::parse)?;
         Some((waits, self.waits_until))
     }
@@ -259,7 +262,7 @@ pub(super) async fn keep(
 fn moved(
     row: &Row,
     by: &By,
-    (because, waits): (Because, Option<(WaitsFor, Option<DateTime<Utc>>)>),
+    (because, waits): (Because, Option<Stands>),
     due: [Option<DateTime<Utc>>; 2],
     levels: &Versioned<ServiceLevels>,
 ) -> Record {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::{Clock, Wait, WaitsFor, count, events};
+use super::{Clock, Stands, Wait, WaitsFor, count, events};
 use crate::catalog::{self, ServiceLevels, Times};
 use crate::ids::RequestId;
 use crate::people::{self, AllHours, Hours};
@@ -25,7 +25,7 @@ pub struct Told {
     /// The working time by which it is over, or was.
     pub over: TimeDelta,
     /// It stands still now.
-    pub waits: Option<(WaitsFor, Option<DateTime<Utc>>)>,
+    pub waits: Option<Stands>,
 }
 
 /// The clocks of a request, response and resolution, with the site by whose calendar they count; None before there are
@@ -68,7 +68,7 @@ fn one(
     clock: Clock<'_>,
     now: DateTime<Utc>,
     (due, within): (Option<DateTime<Utc>>, TimeDelta),
-    waits: Option<(WaitsFor, Option<DateTime<Utc>>)>,
+    waits: Option<Stands>,
 ) -> Told {
     let by = clock.stopped.unwrap_or(now);
     let over = due.map_or(TimeDelta::zero(), |due| clock.worked(by) - clock.worked(due.min(by)));
@@ -84,10 +84,7 @@ fn one(
 }
 
 /// What is stored of a wait, as long as it lasts.
-fn waiting(
-    now: DateTime<Utc>,
-    (waits_for, until): (Option<&str>, Option<DateTime<Utc>>),
-) -> Option<(WaitsFor, Option<DateTime<Utc>>)> {
+fn waiting(now: DateTime<Utc>, (waits_for, until): (Option<&str>, Option<DateTime<Utc>>)) -> Option<Stands> {
     let waits = WaitsFor::parse(waits_for?)?;
     until.is_none_or(|until| until > now).then_some((waits, until))
 }

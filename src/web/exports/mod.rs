@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Query;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -54,6 +54,8 @@ pub async fn take(
     let pool = state.pool.clone();
     tokio::spawn(async move { write(&pool, list, &sender).await });
     let pieces = stream::unfold(pieces, |mut pieces| async move { pieces.recv().await.map(|piece| (piece, pieces)) });
+    // Compression asks once more after the end.
+    let pieces = pieces.fuse();
     let about = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}-{}.csv\"", me.today())),
