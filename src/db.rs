@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection as _, Executor, PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,19 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 /// How long a connection may have been idle and is used without asking whether it still holds: less than any restart of
 /// PostgreSQL takes.
 const UNASKED: Duration = Duration::from_millis(100);
+
+/// Begins a transaction in which each statement keeps the plan that a connection has made for it once. For statements that find
+/// their rows by keys, whatever the keys are: planning some of ours anew each time takes longer than running them. Not for
+/// searches, where what is searched for decides the way.
+pub const BY_KEY: &str = "begin; set local plan_cache_mode = force_generic_plan";
+
+/// [`BY_KEY`] for a few statements; inside of a transaction they are planned as all of it is.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn by_key(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    if conn.is_in_transaction() { conn.begin().await } else { conn.begin_with(BY_KEY).await }
+}
 
 /// How often a password file is looked at.
 const LOOK: Duration = Duration::from_secs(2);

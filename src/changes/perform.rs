@@ -1,4 +1,4 @@
-//! Performing a leased step: observe, ensure, observe; no transaction is open meanwhile.
+//! Performing leased steps: observe, ensure, observe; no transaction is open meanwhile.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use sqlx::PgPool;
 use super::boundary::{Boundary, pass};
 use super::lease::Leased;
 use super::secret::{self, Vault};
-use crate::target::{Connector, Fault, Kind, Native, Resource, Secrets, Seen, Server, Standing, State, Value, Wish};
+use crate::target::{
+    Connector, Difference, Fault, Kind, Native, Resource, Secrets, Seen, Server, Standing, State, Value, Wish,
+};
 
 /// How an attempt ended, with what was seen.
 #[derive(Debug, Clone)]
@@ -43,19 +45,27 @@ pub enum Outcome {
     },
 }
 
-/// Performs the step; gives up before its lease ends, by this machine's monotonic clock.
-pub async fn perform(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased: &Leased) -> Outcome {
-    pass(Boundary::Leased, &leased.name);
-    let lease = Duration::from_secs(u64::try_from(leased.lease_seconds).unwrap_or(0));
-    let patience = lease.mul_f32(0.8).saturating_sub(leased.at.elapsed());
-    if patience.is_zero() {
-        // Nothing was touched: the steps before it in its run took too long, or this process stood still.
-        return Outcome::Retry { after: Some(Duration::ZERO), why: "Its turn did not come in time.".to_owned() };
+/// Performs steps of one run that one system looks at together, in their order; gives up before their lease ends, by this
+/// machine's monotonic clock. An outcome for each.
+pub async fn perform(pool: &PgPool, connector: &dyn Connector, vault: &Vault, steps: &[&Leased]) -> Vec<Outcome> {
+    let Some(first) = steps.first() else { return Vec::new() };
+    for leased in steps {
+        pass(Boundary::Leased, &leased.name);
     }
-    match tokio::time::timeout(patience, attempt(pool, connector, vault, leased)).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(fault)) => from_fault(fault),
-        Err(_) => Outcome::Unknown { why: format!("No answer within {} s.", patience.as_secs()) },
+    let lease = Duration::from_secs(u64::try_from(first.lease_seconds).unwrap_or(0));
+    let patience = lease.mul_f32(0.8).saturating_sub(first.at.elapsed());
+    if patience.is_zero() {
+        // Nothing was touched: the steps before these in their run took too long, or this process stood still.
+        let late = || Outcome::Retry { after: Some(Duration::ZERO), why: "Its turn did not come in time.".to_owned() };
+        return steps.iter().map(|_| late()).collect();
+    }
+    match tokio::time::timeout(patience, attempt(pool, connector, vault, (first, steps))).await {
+        Ok(Ok(outcomes)) => outcomes,
+        Ok(Err(fault)) => steps.iter().map(|_| from_fault(fault.clone())).collect(),
+        Err(_) => {
+            let why = format!("No answer within {} s.", patience.as_secs());
+            steps.iter().map(|_| Outcome::Unknown { why: why.clone() }).collect()
+        }
     }
 }
 
@@ -72,17 +82,73 @@ fn from_fault(fault: Fault) -> Outcome {
     }
 }
 
-async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased: &Leased) -> Result<Outcome, Fault> {
-    let last = &leased.last;
+/// Where a step stands between its two looks.
+enum Way {
+    /// Nothing more is to be done, or can be.
+    Ended(Outcome),
+    /// The target took the write.
+    Written { before: Option<Seen>, difference: Difference, native: Native },
+}
+
+/// Looks at all, writes one after another, looks at all that was written. A fault of a write is that step's own.
+async fn attempt(
+    pool: &PgPool,
+    connector: &dyn Connector,
+    vault: &Vault,
+    (first, steps): (&Leased, &[&Leased]),
+) -> Result<Vec<Outcome>, Fault> {
+    // What a request did before is the same for all of a run.
+    let last = &first.last;
     let wish = Wish {
         preferred: last.server.as_ref(),
         must_show: last.wrote.as_ref().map(|(resource, state)| (resource, state)),
         directory: last.beside.as_ref().map(|server| server.name.as_str()),
     };
     let server = connector.server(wish).await?;
+    let looked = connector.observe_all(&server, &resources(steps.iter().copied())).await?;
+    let mut ways = Vec::with_capacity(steps.len());
+    for (leased, before) in steps.iter().zip(looked) {
+        ways.push(match write(pool, connector, vault, (&server, leased), before).await {
+            Ok(way) => way,
+            Err(Fault::Drifted { found }) => {
+                Way::Ended(Outcome::Drifted { server: Some(server.clone()), found: *found })
+            }
+            Err(fault) => Way::Ended(from_fault(fault)),
+        });
+    }
+    let written = steps.iter().zip(&ways).filter(|(_, way)| matches!(way, Way::Written { .. }));
+    let written = resources(written.map(|(leased, _)| *leased));
+    let looked = if written.is_empty() { Ok(Vec::new()) } else { connector.observe_all(&server, &written).await };
+    let mut after = match looked {
+        Ok(after) => Ok(after.into_iter()),
+        Err(fault) => Err(format!("The change was sent, but looking at it failed: {fault}")),
+    };
+    let each = steps.iter().zip(ways).map(|(leased, way)| match (way, &mut after) {
+        (Way::Ended(outcome), _) => outcome,
+        (Way::Written { .. }, Err(why)) => Outcome::Unknown { why: why.clone() },
+        (Way::Written { before, difference, native }, Ok(after)) => {
+            pass(Boundary::ReadBack, &leased.name);
+            let unreadable = unreadable(connector, &leased.resource);
+            read_back((leased, unreadable), (&difference, native), (server.clone(), before, after.next().flatten()))
+        }
+    });
+    Ok(each.collect())
+}
+
+fn resources<'a>(steps: impl Iterator<Item = &'a Leased>) -> Vec<&'a Resource> {
+    steps.map(|leased| &leased.resource).collect()
+}
+
+/// Sends what the look calls for.
+async fn write(
+    pool: &PgPool,
+    connector: &dyn Connector,
+    vault: &Vault,
+    (server, leased): (&Server, &Leased),
+    before: Option<Seen>,
+) -> Result<Way, Fault> {
     let what = &leased.resource;
     let unreadable = unreadable(connector, what);
-    let before = connector.observe(&server, what).await?;
     let state = before.as_ref().map(|seen| &seen.state);
     let difference =
         if what.kind.is_mirrored() { leased.difference.clone() } else { leased.difference.from_seen(state) };
@@ -93,40 +159,41 @@ async fn attempt(pool: &PgPool, connector: &dyn Connector, vault: &Vault, leased
     let finish_own = leased.creates && before.is_some() && (in_parts || writes(leased, unreadable));
     match standing {
         Standing::Already if !finish_own => {
-            let before = before.clone();
-            return Ok(if leased.maybe_done {
+            let server = server.clone();
+            return Ok(Way::Ended(if leased.maybe_done {
                 let native = before.as_ref().map(|seen| seen.native.clone()).unwrap_or_default();
                 Outcome::Applied { server, before: None, after: before, native: Box::new(native) }
             } else {
                 Outcome::Unchanged { server, seen: before }
-            });
+            }));
         }
         Standing::Neither if !finish_own => {
-            return Ok(Outcome::Drifted { server: Some(server), found: before.map(|seen| seen.state) });
+            let found = before.map(|seen| seen.state);
+            return Ok(Way::Ended(Outcome::Drifted { server: Some(server.clone()), found }));
         }
         _ => {}
     }
-    let secrets = secrets(pool, connector, vault, leased, &server).await?;
+    let secrets = secrets(pool, connector, vault, leased, server).await?;
     pass(Boundary::Observed, &leased.name);
-    let written = match connector.ensure(&server, what, &difference, &secrets).await {
-        Ok(native) => native,
-        Err(Fault::Drifted { found }) => return Ok(Outcome::Drifted { server: Some(server), found: *found }),
-        Err(fault) => return Err(fault),
-    };
+    let native = connector.ensure(server, what, &difference, &secrets).await?;
     pass(Boundary::Applied, &leased.name);
-    let after = connector
-        .observe(&server, what)
-        .await
-        .map_err(|fault| Fault::Unknown { why: format!("The change was sent, but looking at it failed: {fault}") })?;
-    pass(Boundary::ReadBack, &leased.name);
+    Ok(Way::Written { before, difference, native })
+}
+
+/// The outcome of a write by the look after it.
+fn read_back(
+    (leased, unreadable): (&Leased, &[&str]),
+    (difference, written): (&Difference, Native),
+    (server, before, after): (Server, Option<Seen>, Option<Seen>),
+) -> Outcome {
     let read_back = difference.standing(after.as_ref().map(|seen| &seen.state), unreadable);
     let shown =
         read_back == Standing::Already || writes(leased, unreadable) && reads_back(leased, after.as_ref(), unreadable);
     if !shown {
-        return Ok(Outcome::Unknown { why: "The target accepted the change, but does not show it yet.".to_owned() });
+        return Outcome::Unknown { why: "The target accepted the change, but does not show it yet.".to_owned() };
     }
     let native = Box::new(merged(written, after.as_ref()));
-    Ok(Outcome::Applied { server, before, after, native })
+    Outcome::Applied { server, before, after, native }
 }
 
 fn unreadable(connector: &dyn Connector, what: &Resource) -> &'static [&'static str] {

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::catalog::Separation;
+use crate::db;
 use crate::ids::PersonId;
 
 /// Somebody who holds what a rule keeps apart.
@@ -20,6 +21,46 @@ impl Together {
     pub fn words(&self) -> String {
         format!("{}: {} and {}", self.rule, self.one, self.other)
     }
+}
+
+/// Pairs that are held together, by everybody whose grants and accounts the two conditions let through.
+macro_rules! held {
+    ($grants:literal, $accounts:literal, $($value:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"with held as materialized (
+                   select g.person, g.entitlement from access_grant g
+                    where g.ended_at is null and g.entitlement = any ($2::uuid[] || $3::uuid[]) and "#
+                + $grants
+                + r#"
+                   union
+                   select a.person, e.id
+                     from entitlement e
+                     join membership m on m.system = e.system and m.group_id = e.native_id
+                     join account a on a.system = m.system and a.native_id = m.member_id and a.gone_at is null
+                    where e.kind = 'group_membership' and e.id = any ($2::uuid[] || $3::uuid[]) and "#
+                + $accounts
+                + r#"
+               )
+               select p.id as "person: PersonId", p.display_name as person_name, k.at as "at!", x.name as one, y.name as other
+                 from unnest($1::integer[], $2::uuid[], $3::uuid[]) as k (at, one, other)
+                 join held l on l.entitlement = k.one
+                 join held r on r.entitlement = k.other and r.person = l.person
+                 join person p on p.id = l.person
+                 join entitlement x on x.id = k.one
+                 join entitlement y on y.id = k.other
+                order by p.display_name, p.id, k.at, x.name, y.name"#,
+            $($value),*
+        )
+    };
+}
+
+struct Row {
+    person: PersonId,
+    person_name: String,
+    at: i32,
+    one: String,
+    other: String,
 }
 
 /// Who holds together what those rules keep apart, by name; or what that person does. Grants that stand count, and memberships
@@ -45,34 +86,15 @@ pub async fn together(
             }
         }
     }
-    let rows = sqlx::query!(
-        r#"with held as materialized (
-               select g.person, g.entitlement from access_grant g
-                where g.ended_at is null and g.entitlement = any ($2::uuid[] || $3::uuid[])
-                  and ($4::uuid is null or g.person = $4)
-               union
-               select a.person, e.id
-                 from entitlement e
-                 join membership m on m.system = e.system and m.group_id = e.native_id
-                 join account a on a.system = m.system and a.native_id = m.member_id and a.gone_at is null
-                where e.kind = 'group_membership' and e.id = any ($2::uuid[] || $3::uuid[]) and a.person is not null
-                  and ($4::uuid is null or a.person = $4)
-           )
-           select p.id as "person: PersonId", p.display_name as person_name, k.at as "at!", x.name as one, y.name as other
-             from unnest($1::integer[], $2::uuid[], $3::uuid[]) as k (at, one, other)
-             join held l on l.entitlement = k.one
-             join held r on r.entitlement = k.other and r.person = l.person
-             join person p on p.id = l.person
-             join entitlement x on x.id = k.one
-             join entitlement y on y.id = k.other
-            order by p.display_name, p.id, k.at, x.name, y.name"#,
-        &at,
-        &one,
-        &other,
-        of.map(|person| person.0)
-    )
-    .fetch_all(conn)
-    .await?;
+    let rows = match of {
+        Some(person) => {
+            let mut tx = db::by_key(conn).await?;
+            let rows = held!("g.person = $4", "a.person = $4", &at, &one, &other, person.0).fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            rows
+        }
+        None => held!("true", "a.person is not null", &at, &one, &other).fetch_all(conn).await?,
+    };
     let rule = |at: i32| usize::try_from(at).ok().and_then(|at| rules.rules.get(at));
     let found = rows.into_iter().map(|row| Together {
         person: row.person,

@@ -99,7 +99,13 @@ async fn accounts(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<
          select $1, given.*
            from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::bool[],
                        $11::bool[], $12::bool[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::jsonb[],
-                       $17::jsonb[]) as given
+                       $17::jsonb[]) as given (id, user_name, upn, display_name, mail, employee_number, dn, enabled, locked,
+                                               protected, must_change_password, password_set_at, expires_at,
+                                               last_sign_in_at, attributes, native)
+          -- Each look at the whole directory finds nearly everything as it was: that is not written again.
+          where not exists (select from account a
+                             where a.system = $1 and a.native_id = given.id and a.gone_at is null
+                               and a.attributes = given.attributes and a.native = given.native)
          on conflict (system, native_id) do update
             set user_name = excluded.user_name, upn = excluded.upn, display_name = excluded.display_name,
                 mail = excluded.mail, employee_number = excluded.employee_number, dn = excluded.dn,
@@ -138,7 +144,11 @@ async fn groups(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<'_
     sqlx::query!(
         "insert into directory_group (system, native_id, name, description, dn, attributes, native)
          select $1, given.*
-           from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[]) as given
+           from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
+                as given (id, name, description, dn, attributes, native)
+          where not exists (select from directory_group g
+                             where g.system = $1 and g.native_id = given.id and g.gone_at is null
+                               and g.attributes = given.attributes and g.native = given.native)
          on conflict (system, native_id) do update
             set name = excluded.name, description = excluded.description, dn = excluded.dn,
                 attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null

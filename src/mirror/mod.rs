@@ -7,7 +7,7 @@
 //! arrive throws its copy away.
 //!
 //! A feed does not show everything (deletions are hidden from a plain service account), so ids are compared in full every
-//! ten minutes and after the first sweep: what the target no longer has is marked gone, what the mirror has missed begins a new
+//! ten minutes and at the end of each sweep: what the target no longer has is marked gone, what the mirror has missed begins a new
 //! sweep. Once a day a sweep is made anyway: it mends what a lost race between a step's look and the feed may have left. Rows are never deleted: an account that is gone was somebody's, and records speak of it.
 //!
 //! Whose an account is ([`adoption`]): a request of ours says so, rules find out (employee number, mail, name), or
@@ -75,6 +75,8 @@ pub struct Linked {
 struct Standing {
     cursor: Option<Vec<u8>>,
     position: i64,
+    /// The database's clock before the feed is asked.
+    asked_at: DateTime<Utc>,
     /// Ids are to be compared: never done, or ten minutes ago.
     compare: bool,
     /// Persons may have changed since links were last looked for.
@@ -111,6 +113,9 @@ async fn follow(pool: &PgPool, connector: &dyn Connector, now: DateTime<Utc>) ->
             // Another worker took this piece in.
             return Ok(done);
         }
+        if let Some(there) = &batch.whole {
+            done.gone += compare::swept(pool, system, there).await?;
+        }
         if !batch.more {
             break;
         }
@@ -122,7 +127,7 @@ async fn follow(pool: &PgPool, connector: &dyn Connector, now: DateTime<Utc>) ->
     }
     if standing.compare {
         let compared = compare::compare(pool, connector).await?;
-        done.gone = compared.gone;
+        done.gone += compared.gone;
         done.more = compared.missing > 0;
     }
     if standing.adopt || done.changed > 0 {
@@ -137,7 +142,7 @@ async fn standing(pool: &PgPool, system: &SystemKey) -> Result<Standing, sqlx::E
         .await?;
     sqlx::query_as!(
         Standing,
-        r#"select cursor, position,
+        r#"select cursor, position, clock_timestamp() as "asked_at!",
                   compared_at is null or compared_at < now() - interval '10 minutes' as "compare!",
                   adopted_at is null
                     or exists (select from person p where p.updated_at > adopted_at)
@@ -155,13 +160,14 @@ async fn take_in(pool: &PgPool, system: &SystemKey, standing: &Standing, batch: 
     let fence = sqlx::query!(
         "update mirror_cursor
             set cursor = $3, server = $4, position = position + $5, looked_at = now(), failure = null, failing_since = null,
-                swept_at = case when cursor is null then now() else swept_at end
+                swept_at = case when cursor is null then $6 else swept_at end
           where system = $1 and position = $2",
         system.0,
         standing.position,
         batch.cursor,
         batch.server.name,
         i64::from(!batch.changed.is_empty()),
+        standing.asked_at,
     )
     .execute(&mut *tx)
     .await?;

@@ -10,6 +10,7 @@ use super::{RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Ask, Object, op};
 use crate::catalog::{self, Rules};
 use crate::changes;
+use crate::db;
 use crate::evidence::{By, Facts, Record, action, append, append_all};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::people::{self, NewPerson};
@@ -79,7 +80,7 @@ pub async fn prepare(
     actor: &Actor,
     (kind, raw): (RequestKind, &Raw),
 ) -> Result<Prepared, RequestError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = pool.begin_with(db::BY_KEY).await?;
     let asker = asker(actor)?;
     let (draft, _) = draft(&mut tx, now, (actor, asker), (kind, raw)).await?;
     Ok(draft.planned.prepared(draft.answers))
@@ -114,8 +115,7 @@ pub async fn submit(
 }
 
 fn again(error: &sqlx::Error) -> bool {
-    crate::db::is_transient(error)
-        || matches!(crate::db::constraint(error), Some("reservation_pkey" | "request_nonce_key"))
+    db::is_transient(error) || matches!(db::constraint(error), Some("reservation_pkey" | "request_nonce_key"))
 }
 
 async fn by_nonce(pool: &PgPool, actor: &Actor, ask: &Asked) -> Result<Option<RequestNumber>, RequestError> {
@@ -289,7 +289,7 @@ async fn try_submit(
     if let Some(number) = by_nonce(pool, actor, ask).await? {
         return Ok(number);
     }
-    let mut tx = pool.begin().await?;
+    let mut tx = pool.begin_with(db::BY_KEY).await?;
     if alone {
         sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
     }

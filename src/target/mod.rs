@@ -548,6 +548,8 @@ pub struct Batch {
     pub cursor: Vec<u8>,
     /// More is waiting: ask again at once.
     pub more: bool,
+    /// With the last piece of a look at everything: the ids of all that is there.
+    pub whole: Option<Vec<Uuid>>,
     pub server: Server,
     pub at: DateTime<Utc>,
 }
@@ -572,7 +574,16 @@ pub trait Connector: Send + Sync {
     /// Looks. Never writes. `None`: not there.
     async fn observe(&self, at: &Server, what: &Resource) -> Result<Option<Seen>, Fault>;
 
-    /// Changes `from` to `to`, or says why not. Only what differs is written; the write carries `from` where it can.
+    /// Looks at each, in their order: for a connector that knows of several in fewer questions.
+    async fn observe_all(&self, at: &Server, whats: &[&Resource]) -> Result<Vec<Option<Seen>>, Fault> {
+        let mut seen = Vec::with_capacity(whats.len());
+        for what in whats {
+            seen.push(self.observe(at, what).await?);
+        }
+        Ok(seen)
+    }
+
+    /// Changes `from` to `to`, or says why not. What [`Connector::observe`] saw a moment ago need not be looked at again. Only what differs is written; the write carries `from` where it can.
     async fn ensure(&self, at: &Server, what: &Resource, step: &Difference, secrets: &Secrets)
     -> Result<Native, Fault>;
 

@@ -18,6 +18,7 @@ use crate::evidence::By;
 use crate::ids::ItemId;
 use crate::requests;
 use crate::requests::RequestError;
+use crate::target::Kind;
 
 /// How long an idle worker waits before it asks again.
 const IDLE: Duration = Duration::from_millis(100);
@@ -87,12 +88,17 @@ async fn begun(conn: &mut PgConnection, run: &[Leased]) -> Result<(), sqlx::Erro
 /// Does a run, and the next one of the same request, and so on.
 async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationToken) {
     while !run.is_empty() {
-        let mut ended = Vec::with_capacity(run.len());
-        for leased in run {
+        let mut outcomes = Vec::with_capacity(run.len());
+        // Memberships are looked at together: three groups of a joiner are one question before and one after.
+        for steps in run.chunk_by(|one, next| [one, next].iter().all(|leased| leased.resource.kind == Kind::Membership))
+        {
             let started = Instant::now();
-            let outcome = attempt(worker, &leased).await;
-            ended.push(Ended { leased, outcome, took: started.elapsed() });
+            let of_these = attempt(worker, steps).await;
+            let took = started.elapsed();
+            outcomes.extend(of_these.into_iter().map(|outcome| (outcome, took)));
         }
+        let ended = run.into_iter().zip(outcomes);
+        let ended: Vec<Ended> = ended.map(|(leased, (outcome, took))| Ended { leased, outcome, took }).collect();
         run = settled(worker, &ended, stop).await;
     }
 }
@@ -101,6 +107,7 @@ async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationTo
 struct Ended {
     leased: Leased,
     outcome: Outcome,
+    /// With those that were looked at together with it.
     took: Duration,
 }
 
@@ -117,17 +124,24 @@ impl Ended {
     }
 }
 
-async fn attempt(worker: &Worker, leased: &Leased) -> Outcome {
-    match worker.connectors.get(&leased.resource.system.0) {
-        Some(connector) => match scope::refused(&worker.pool, leased).await {
-            Some(outcome) => outcome,
-            None => perform(&worker.pool, connector.as_ref(), &worker.vault, leased).await,
-        },
-        None => Outcome::Refused {
-            why: format!("{} is not set up on this worker.", leased.resource.system),
+/// Attempts steps of one system: those that may not be done as they stand are refused, the others performed.
+async fn attempt(worker: &Worker, steps: &[Leased]) -> Vec<Outcome> {
+    let Some(first) = steps.first() else { return Vec::new() };
+    let Some(connector) = worker.connectors.get(&first.resource.system.0) else {
+        let missing = || Outcome::Refused {
+            why: format!("{} is not set up on this worker.", first.resource.system),
             given: "no [[target]] of that key".to_owned(),
-        },
+        };
+        return steps.iter().map(|_| missing()).collect();
+    };
+    let mut outcomes = scope::refused(&worker.pool, steps).await;
+    let allowed: Vec<&Leased> =
+        steps.iter().zip(&outcomes).filter(|(_, refused)| refused.is_none()).map(|(leased, _)| leased).collect();
+    let mut performed = perform(&worker.pool, connector.as_ref(), &worker.vault, &allowed).await.into_iter();
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+        *outcome = performed.next();
     }
+    outcomes.into_iter().flatten().collect()
 }
 
 /// Writes the outcomes; the next run of the same request.

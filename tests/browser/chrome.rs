@@ -81,6 +81,10 @@ impl Look {
         }
     }
 
+    pub fn is_dark(self) -> bool {
+        matches!(self, Self::WideDark | Self::PhoneDark)
+    }
+
     fn capabilities(self) -> ChromeCapabilities {
         let mut capabilities = DesiredCapabilities::chrome();
         for argument in [
@@ -96,7 +100,7 @@ impl Look {
         ] {
             capabilities.add_arg(argument).unwrap();
         }
-        if matches!(self, Self::WideDark | Self::PhoneDark) {
+        if self.is_dark() {
             capabilities.add_arg("--force-dark-mode").unwrap();
         }
         if matches!(self, Self::Phone | Self::PhoneDark) {

@@ -78,11 +78,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots")
 }
 
-/// What axe finds wrong, a line each.
-async fn violations(browser: &Browser) -> Vec<String> {
+/// What axe finds wrong, a line each. In the dark it is the same page in other colours.
+async fn violations(browser: &Browser, look: Look) -> Vec<String> {
+    let rules = if look.is_dark() { ", runOnly: ['color-contrast']" } else { "" };
     let script = format!(
         "{AXE}; const done = arguments[arguments.length - 1];
-         axe.run(document, {{resultTypes: ['violations']}}).then(found => done(found.violations.map(one =>
+         axe.run(document, {{resultTypes: ['violations']{rules}}}).then(found => done(found.violations.map(one =>
              one.id + ': ' + one.nodes.slice(0, 3).map(node => node.target.join(' ')).join(' | '))), error => done([String(error)]));"
     );
     let found = browser.driver.execute_async(script, vec![]).await.unwrap();
@@ -105,39 +106,48 @@ async fn every_page_is_good_to_look_at() {
     let record = crate::evidence::proved(&site, number.0).await;
     let settings = settings(&portal).await;
     tested(&portal).await;
-    let mut wrong = Vec::new();
-    for look in Look::ALL {
-        let mut browser = Browser::open(&portal, look).await;
-        let mut whose = "";
-        for (user, path, name) in PAGES {
-            if *user != whose {
-                browser.close().await;
-                browser = Browser::open(&portal, look).await;
-                browser.enter(user).await;
-                whose = user;
-            }
-            let path = path.replace("{n}", &number.0.to_string()).replace("{r}", &record.to_string());
-            let path = settings.iter().fold(path, |path, (name, page)| path.replace(name, page));
-            browser.go(&path).await;
-            browser.see("//h1").await;
-            picture(&browser, &format!("{name}-{}.png", look.word())).await;
-            for violation in violations(&browser).await {
-                wrong.push(format!("{name} {}: {violation}", look.word()));
-            }
-            let sideways = browser
-                .driver
-                .execute("return document.documentElement.scrollWidth > window.innerWidth + 1;", vec![])
-                .await
-                .unwrap();
-            if sideways.json() == &serde_json::json!(true) {
-                wrong.push(format!("{name} {}: scrolls sideways", look.word()));
-            }
-        }
-        error_page(&browser, look, &mut wrong).await;
-        browser.close().await;
-    }
+    let mut places = vec![("{n}", number.0.to_string()), ("{r}", record.to_string())];
+    places.extend(settings);
+    let [wide, dark, phone, phone_dark] = Look::ALL;
+    // Two browsers side by side: as many as there are processors.
+    let (first, second) = tokio::join!(
+        async { [looked_at(&portal, wide, &places).await, looked_at(&portal, dark, &places).await].concat() },
+        async { [looked_at(&portal, phone, &places).await, looked_at(&portal, phone_dark, &places).await].concat() },
+    );
     sheet();
+    let wrong = [first, second].concat();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Every page in one look; what is wrong, a line each.
+async fn looked_at(portal: &Portal, look: Look, places: &[(&str, String)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let browser = Browser::open(portal, look).await;
+    let mut whose = "";
+    for (user, path, name) in PAGES {
+        if *user != whose {
+            browser.enter_again(user).await;
+            whose = user;
+        }
+        let path = places.iter().fold((*path).to_owned(), |path, (name, page)| path.replace(name, page));
+        browser.go(&path).await;
+        browser.see("//h1").await;
+        picture(&browser, &format!("{name}-{}.png", look.word())).await;
+        for violation in violations(&browser, look).await {
+            wrong.push(format!("{name} {}: {violation}", look.word()));
+        }
+        let sideways = browser
+            .driver
+            .execute("return document.documentElement.scrollWidth > window.innerWidth + 1;", vec![])
+            .await
+            .unwrap();
+        if sideways.json() == &serde_json::json!(true) {
+            wrong.push(format!("{name} {}: scrolls sideways", look.word()));
+        }
+    }
+    error_page(&browser, look, &mut wrong).await;
+    browser.close().await;
+    wrong
 }
 
 /// The directory's connection, tested: its page shows findings.
@@ -200,7 +210,7 @@ async fn error_page(browser: &Browser, look: Look, wrong: &mut Vec<String>) {
     let kept = browser.see("//*[@name='given_name']").await.prop("value").await.unwrap();
     assert_eq!(kept.as_deref(), Some("Kept"), "nothing typed is lost");
     picture(browser, &format!("joiner-errors-{}.png", look.word())).await;
-    for violation in violations(browser).await {
+    for violation in violations(browser, look).await {
         wrong.push(format!("joiner-errors {}: {violation}", look.word()));
     }
 }

@@ -122,7 +122,7 @@ impl Bench {
     }
 
     pub async fn perform(&self, leased: &Leased) -> Outcome {
-        perform(&self.pool, &self.target, &self.vault, leased).await
+        perform(&self.pool, &self.target, &self.vault, &[leased]).await.remove(0)
     }
 
     /// Time passes: leases run out, retries are due.

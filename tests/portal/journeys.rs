@@ -523,7 +523,7 @@ async fn a_password_reaches_one_person_once(options: PgPoolOptions, connect: PgC
     let terms = lease::Terms { worker: "test", lease_seconds: 60, run: &1 };
     let lease::Lease::Taken(run) = lease::lease(&mut tx, now, terms).await.unwrap() else { panic!("nothing is due") };
     tx.commit().await.unwrap();
-    let outcome = perform::perform(&portal.pool, &target, &vault, &run[0]).await;
+    let outcome = perform::perform(&portal.pool, &target, &vault, &[&run[0]]).await.remove(0);
     let mut tx = portal.pool.begin().await.unwrap();
     settle::settle(&mut tx, now, &[(&run[0], &outcome)]).await.unwrap();
     tx.commit().await.unwrap();

@@ -33,7 +33,7 @@ impl Told {
         self.there.lock().expect("unpoisoned").extend(changed.iter().filter(|c| c.seen.is_some()).map(|c| c.id));
         let cursor = Uuid::new_v4().as_bytes().to_vec();
         let server = Server { url: "ldaps://dc1".into(), name: "dc1".into(), directory: None };
-        let batch = Batch { changed, cursor, more, server, at: now() };
+        let batch = Batch { changed, cursor, more, whole: None, server, at: now() };
         self.pieces.lock().expect("unpoisoned").push_back(Ok(batch));
     }
 }
@@ -63,6 +63,7 @@ impl Connector for Told {
             changed: Vec::new(),
             cursor: cursor.unwrap_or_default().to_vec(),
             more: false,
+            whole: None,
             server: Server { url: "ldaps://dc1".into(), name: "dc1".into(), directory: None },
             at: now(),
         };

@@ -209,11 +209,13 @@ async fn a_step_stops_where_the_units_shrank_meanwhile(options: PgPoolOptions, c
     sqlx::query("insert into account (system, native_id, user_name, display_name, dn, enabled, attributes) values ('ad:test', $1, 'a', 'A', 'CN=a,OU=Staff,DC=corp', true, '{}')")
         .bind(account).execute(&bench.owner).await.unwrap();
     let leased = bench.lease().await.expect("due");
-    assert!(scope::refused(&bench.pool, &leased).await.is_none(), "nothing is bounded");
+    let steps = [leased];
+    assert_eq!(scope::refused(&bench.pool, &steps).await.iter().flatten().count(), 0, "nothing is bounded");
     run(&bench.owner, "update target_system set scope = '{\"units\": [\"OU=staff,DC=corp\"]}'").await;
-    assert!(scope::refused(&bench.pool, &leased).await.is_none(), "it lies within");
+    assert_eq!(scope::refused(&bench.pool, &steps).await.iter().flatten().count(), 0, "it lies within");
     run(&bench.owner, "update target_system set scope = '{\"units\": [\"OU=Other,DC=corp\"]}'").await;
-    let Some(Outcome::Refused { why, .. }) = scope::refused(&bench.pool, &leased).await else { panic!("refused") };
+    let refused = scope::refused(&bench.pool, &steps).await;
+    let [Some(Outcome::Refused { why, .. })] = refused.as_slice() else { panic!("refused") };
     assert!(why.contains("“Anna” lies at CN=a,OU=Staff,DC=corp") && why.contains("OU=Other,DC=corp"), "{why}");
 }
 

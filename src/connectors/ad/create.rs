@@ -18,7 +18,7 @@ use super::escape;
 use super::fault::{refused, writing};
 use super::observe::{Account, mark};
 use super::session::{Attribute, Failure, Session};
-use super::user::{Swap, equal, set_password};
+use super::user::{Swap, equal, set_password, traces};
 use super::{AdConnector, naming};
 use crate::target::{Change, Difference, Fault, Native, Secrets, Server, Value};
 
@@ -32,30 +32,44 @@ impl AdConnector {
         secrets: &Secrets,
     ) -> Result<Native, Fault> {
         let changes: Vec<&Change> = step.changes.iter().collect();
-        let account = match self.created(session, correlation).await? {
-            Some((account, true)) => {
-                self.compare(at, &account, &changes, true)?;
-                return self.traces(session, at, account.id).await;
-            }
-            Some((account, false)) => account,
+        let ours = match self.created_before_write(session, at, correlation).await? {
+            Some(ours) => Some(ours),
             None => match self.add(session, correlation, &changes).await {
-                Ok(account) => account,
+                Ok(dn) => {
+                    self.complete(session, &dn, (correlation, step, secrets)).await?;
+                    None
+                }
                 // A name is taken: perhaps by an earlier attempt whose answer was lost and that was still under way
                 // when we looked.
                 Err(refused @ Fault::Refused { .. }) => match self.created(session, correlation).await? {
-                    Some((account, _)) => account,
+                    Some(ours) => Some(ours),
                     None => return Err(refused),
                 },
                 Err(fault) => return Err(fault),
             },
         };
-        self.compare(at, &account, &changes, false)?;
+        // Made by an earlier attempt.
+        if let Some((account, finished)) = ours {
+            self.compare(at, &account, &changes, finished)?;
+            if !finished {
+                self.complete(session, &escape::guid_dn(account.id), (correlation, step, secrets)).await?;
+            }
+        }
+        Ok(traces(at))
+    }
+
+    /// The second and the third write.
+    async fn complete(
+        &self,
+        session: &mut Session,
+        dn: &str,
+        (correlation, step, secrets): (Uuid, &Difference, &Secrets),
+    ) -> Result<(), Fault> {
         if step.change("password").is_some() {
             let value = |name: &str| step.change(name).map_or(&Value::Null, |change| &change.to);
-            set_password(session, account.id, secrets, (value("sAMAccountName"), value("displayName"))).await?;
+            set_password(session, dn, secrets, (value("sAMAccountName"), value("displayName"))).await?;
         }
-        self.finish(session, &account, correlation, step).await?;
-        self.traces(session, at, account.id).await
+        self.finish(session, dn, correlation, step).await
     }
 
     /// Whether what was made before is what is wanted now: it is ours, but somebody may have edited it meanwhile.
@@ -70,7 +84,8 @@ impl AdConnector {
         if fits { Ok(()) } else { Err(Fault::Drifted { found: Box::new(Some(state)) }) }
     }
 
-    async fn add(&self, session: &mut Session, correlation: Uuid, changes: &[&Change]) -> Result<Account, Fault> {
+    /// Adds it; its DN.
+    async fn add(&self, session: &mut Session, correlation: Uuid, changes: &[&Change]) -> Result<String, Fault> {
         for change in changes {
             naming::check(change)?;
         }
@@ -85,26 +100,16 @@ impl AdConnector {
         let dn = format!("CN={},{parent}", escape::rdn_value(cn));
         let attributes = self.first_attributes(correlation, changes)?;
         match session.add(&dn, attributes).await {
-            Ok(()) => {}
-            Err(Failure::Said { rc: 68, text }) => {
-                return Err(collision(cn, parent, &text));
-            }
-            Err(Failure::Said { rc: 32, .. }) => return Err(refused("parent", format!("{parent} is not there."))),
-            Err(Failure::Said { rc: 50, text }) => {
-                return Err(Fault::NeedsPerson {
-                    why: format!(
-                        "The connector's account may not create users in {parent}: delegate \"create user objects\" \
-                         there, then retry ({text})."
-                    ),
-                });
-            }
-            Err(failure) => return Err(writing(&failure, &format!("creating {dn}"))),
-        }
-        match self.just_added(session, &dn, correlation).await? {
-            Some(account) => Ok(account),
-            None => Err(Fault::Unknown {
-                why: format!("The directory accepted {dn} but does not show it yet; it will be looked up."),
+            Ok(()) => Ok(dn),
+            Err(Failure::Said { rc: 68, text }) => Err(collision(cn, parent, &text)),
+            Err(Failure::Said { rc: 32, .. }) => Err(refused("parent", format!("{parent} is not there."))),
+            Err(Failure::Said { rc: 50, text }) => Err(Fault::NeedsPerson {
+                why: format!(
+                    "The connector's account may not create users in {parent}: delegate \"create user objects\" \
+                     there, then retry ({text})."
+                ),
             }),
+            Err(failure) => Err(writing(&failure, &format!("creating {dn}"))),
         }
     }
 
@@ -130,13 +135,7 @@ impl AdConnector {
     }
 
     /// The last write of a creation.
-    async fn finish(
-        &self,
-        session: &mut Session,
-        account: &Account,
-        correlation: Uuid,
-        step: &Difference,
-    ) -> Result<(), Fault> {
+    async fn finish(&self, session: &mut Session, dn: &str, correlation: Uuid, step: &Difference) -> Result<(), Fault> {
         let wants = |name: &str| step.change(name).and_then(|change| change.to.as_bool());
         let replace = |ldap: &'static str, value: &str| Swap {
             ldap,
@@ -157,13 +156,13 @@ impl AdConnector {
             }
             swaps.push(replace("userAccountControl", &attributes::NORMAL_ACCOUNT.to_string()));
         }
-        self.finish_mark(session, account.id, correlation, &swaps).await
+        self.finish_mark(session, dn, correlation, &swaps).await
     }
 
     async fn finish_mark(
         &self,
         session: &mut Session,
-        id: Uuid,
+        dn: &str,
         correlation: Uuid,
         swaps: &[Swap],
     ) -> Result<(), Fault> {
@@ -172,7 +171,7 @@ impl AdConnector {
         let value = HashSet::from([mark(correlation, true).into_bytes()]);
         let mut mods: Vec<_> = swaps.iter().flat_map(|swap| swap.mods(true)).collect();
         mods.push(ldap3::Mod::Replace(name, value));
-        let done = session.modify(&escape::guid_dn(id), mods).await;
+        let done = session.modify(dn, mods).await;
         done.map_err(|failure| writing(&failure, "finishing a new account"))
     }
 }

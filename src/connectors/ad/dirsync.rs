@@ -46,15 +46,15 @@ pub struct Root {
     pub head: String,
     pub clock: DateTime<Utc>,
     /// The number of the last change that it made or took over.
-    highest: Option<String>,
+    pub highest: Option<String>,
 }
 
 /// An answer without changes: until the server makes another change, the next one is the same.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Quiet {
-    url: String,
-    highest: String,
-    cookie: Vec<u8>,
+    pub url: String,
+    pub highest: String,
+    pub cookie: Vec<u8>,
 }
 
 impl AdConnector {
@@ -72,7 +72,7 @@ impl AdConnector {
         let quiet = root.highest.map(|highest| Quiet { url: at.url.clone(), highest, cookie: cookie.to_vec() });
         if quiet.is_some() && *self.quiet.lock().await == quiet {
             let cursor = cursor.unwrap_or_default().to_vec();
-            return Ok(Batch { changed: Vec::new(), cursor, more: false, server: at, at: clock });
+            return Ok(Batch { changed: Vec::new(), cursor, more: false, whole: None, server: at, at: clock });
         }
         let asked = self.ask(session, (&root.head, WATCHED), cookie).await;
         let (entries, more, cookie) = match asked {
@@ -80,7 +80,7 @@ impl AdConnector {
             Err(Failure::Said { rc: 1 | 2 | 12 | 53 | 80, .. }) => {
                 tracing::warn!(system = %self.settings.system, "the change feed's cookie is not taken; reading all anew");
                 let cursor = vec![FORMAT, SWEEPING];
-                return Ok(Batch { changed: Vec::new(), cursor, more: true, server: at, at: clock });
+                return Ok(Batch { changed: Vec::new(), cursor, more: true, whole: None, server: at, at: clock });
             }
             other => other.map_err(failed)?,
         };
@@ -88,7 +88,7 @@ impl AdConnector {
         let changed = self.read_all(session, &at, told(entries)).await?;
         *self.quiet.lock().await = quiet.filter(|_| nothing).map(|quiet| Quiet { cookie: cookie.clone(), ..quiet });
         let cursor = [&[FORMAT, 0], cookie.as_slice()].concat();
-        Ok(Batch { changed, cursor, more, server: at, at: clock })
+        Ok(Batch { changed, cursor, more, whole: None, server: at, at: clock })
     }
 
     pub(super) async fn root(&self, session: &mut Session) -> Result<Root, Failure> {

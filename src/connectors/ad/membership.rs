@@ -38,8 +38,7 @@ impl AdConnector {
         if let Err(failure) = session.modify(&guid_dn(group), vec![change]).await {
             self.not_written(session, (group, member), to, &failure).await?;
         }
-        // The group's change number comes with the look that follows.
-        Ok(Native { server: Some(at.name.clone()), ..Native::default() })
+        Ok(super::user::traces(at))
     }
 
     /// What a refused write means, by what is there: it was so already, one of both is gone, or it cannot be.
@@ -68,7 +67,7 @@ impl AdConnector {
             });
         }
         if matches!(failure, Failure::Said { rc: 16 | 20 | 32 | 53 | 68, .. }) {
-            let there = self.member_entry(session, group, member).await.map_err(looked)?.is_some();
+            let there = !self.memberships(session, member, &[group]).await.map_err(looked)?.is_empty();
             if there == (to == Presence::Present) {
                 return Ok(());
             }

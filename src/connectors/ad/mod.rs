@@ -1,8 +1,8 @@
 //! Active Directory over LDAPS: accounts and memberships, and the feed that the mirror follows.
 //!
 //! What exists is addressed by `<GUID=…>`; names are attributes that change. A look ([`observe`]) never writes. A write
-//! ([`user`], [`create`], [`membership`]) starts with a look on the same connection, sends only what differs, carries the
-//! old value where the protocol lets it, and ends with the directory's own traces (uSNChanged, attribute versions). What
+//! ([`user`], [`create`], [`membership`]) starts from a look a moment ago, sends only what differs, and carries the old value
+//! where the protocol lets it; the look after it brings the directory's own traces (uSNChanged, attribute versions). What
 //! the server answered, or failed to answer, becomes one of five faults ([`fault`]); the worker goes by those alone.
 //!
 //! The rules of Active Directory are enforced here even where a server is lax ([`naming`]): Samba takes a logon name of 21
@@ -137,6 +137,7 @@ pub struct AdConnector {
     policy: Mutex<Option<(password::Policy, Instant)>>,
     sweeping: Mutex<Option<sweep::Sweep>>,
     quiet: Mutex<Option<dirsync::Quiet>>,
+    looked: Mutex<observe::Looked>,
 }
 
 /// How long the password policy is taken to be what it was.
@@ -155,6 +156,7 @@ impl AdConnector {
             policy: Mutex::default(),
             sweeping: Mutex::default(),
             quiet: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -254,6 +256,10 @@ impl Connector for AdConnector {
 
     async fn observe(&self, at: &Server, what: &Resource) -> Result<Option<Seen>, Fault> {
         self.look(at, what).await
+    }
+
+    async fn observe_all(&self, at: &Server, whats: &[&Resource]) -> Result<Vec<Option<Seen>>, Fault> {
+        self.look_at_all(at, whats).await
     }
 
     async fn ensure(

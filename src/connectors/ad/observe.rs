@@ -1,5 +1,8 @@
 //! Looking: accounts, groups and memberships as they are. Nothing here writes.
 
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
 use ldap3::Scope;
 use uuid::Uuid;
 
@@ -34,12 +37,16 @@ impl AdConnector {
         match (what.kind, &what.address) {
             (Kind::User, Address::New { correlation }) => {
                 let found = self.created(session, *correlation).await?;
-                let finished = found.filter(|(_, finished)| *finished).map(|(account, _)| account);
-                Ok(finished.map(|account| self.seen_user(at, &account)))
+                let finished = found.as_ref().filter(|(_, finished)| *finished).map(|(account, _)| account);
+                let seen = finished.map(|account| self.seen_user(at, account));
+                self.looked.lock().await.at(&at.url, *correlation, found);
+                Ok(seen)
             }
             (Kind::User, Address::Native(id)) => {
                 let account = self.account(session, *id).await?;
-                Ok(account.map(|account| self.seen_user(at, &account)))
+                let seen = account.as_ref().map(|account| self.seen_user(at, account));
+                self.looked.lock().await.at(&at.url, *id, account.map(|account| (account, true)));
+                Ok(seen)
             }
             (Kind::Group, Address::Native(id)) => {
                 let entry = session.read(&guid_dn(*id), attributes::GROUP).await;
@@ -47,12 +54,68 @@ impl AdConnector {
                 Ok(entry.filter(|entry| entry.has_class("group")).map(|entry| Self::seen_group(at, *id, &entry)))
             }
             (Kind::Membership, Address::Member { group, member }) => {
-                self.look_at_membership(session, at, *group, *member).await
+                let found = self.memberships(session, *member, &[*group]).await;
+                let found = found.map_err(|failure| reading(&failure, "reading a membership"))?;
+                Ok(found.get(group).map(|entry| seen_membership(at, entry)))
             }
             (kind, _) => Err(Fault::Refused {
                 why: format!("A {kind} in Active Directory cannot be looked up this way."),
                 attribute: None,
             }),
+        }
+    }
+
+    /// Memberships of one member are one question; everything else is looked at by itself.
+    pub(super) async fn look_at_all(&self, at: &Server, whats: &[&Resource]) -> Result<Vec<Option<Seen>>, Fault> {
+        let pair = |what: &Resource| match what.address {
+            Address::Member { group, member } if what.kind == Kind::Membership => Some((group, member)),
+            _ => None,
+        };
+        let mut groups: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        for (group, member) in whats.iter().filter_map(|what| pair(what)) {
+            groups.entry(member).or_default().push(group);
+        }
+        let mut found = BTreeMap::new();
+        for (member, groups) in groups {
+            let session = &mut self.pool.session(&at.url).await?;
+            let entries = self.memberships(session, member, &groups).await;
+            found.insert(member, entries.map_err(|failure| reading(&failure, "reading memberships"))?);
+        }
+        let mut seen = Vec::with_capacity(whats.len());
+        for what in whats {
+            seen.push(match pair(what) {
+                Some((group, member)) => {
+                    found.get(&member).and_then(|groups| groups.get(&group)).map(|entry| seen_membership(at, entry))
+                }
+                None => self.look(at, what).await?,
+            });
+        }
+        Ok(seen)
+    }
+
+    /// The account as the look that the write follows found it, if that was on this server a moment ago; else looked at now.
+    pub(super) async fn account_before_write(
+        &self,
+        session: &mut Session,
+        at: &Server,
+        id: Uuid,
+    ) -> Result<Option<Account>, Fault> {
+        match self.looked.lock().await.take(&at.url, id) {
+            Some(found) => Ok(found.map(|(account, _)| account)),
+            None => self.account(session, id).await,
+        }
+    }
+
+    /// As [`Self::account_before_write`], for [`Self::created`].
+    pub(super) async fn created_before_write(
+        &self,
+        session: &mut Session,
+        at: &Server,
+        correlation: Uuid,
+    ) -> Result<Option<(Account, bool)>, Fault> {
+        match self.looked.lock().await.take(&at.url, correlation) {
+            Some(found) => Ok(found),
+            None => self.created(session, correlation).await,
         }
     }
 
@@ -114,27 +177,6 @@ impl AdConnector {
         Ok(Some((self.judged(session, id, entry).await?, finished)))
     }
 
-    /// The account that was added under this name a moment ago. By name, because the mark is in an attribute that is seldom
-    /// indexed.
-    pub(super) async fn just_added(
-        &self,
-        session: &mut Session,
-        dn: &str,
-        correlation: Uuid,
-    ) -> Result<Option<Account>, Fault> {
-        let entry = session.read(dn, &self.looked_for()).await;
-        let entry = entry.map_err(|failure| super::fault::writing(&failure, "looking at a new account"))?;
-        let ours = mark(correlation, false);
-        let attribute = &self.settings.correlation_attribute;
-        match entry.filter(|entry| entry.text(attribute).is_some_and(|text| text.eq_ignore_ascii_case(&ours))) {
-            Some(entry) => match entry.guid() {
-                Some(id) => Ok(Some(self.judged(session, id, entry).await?)),
-                None => Ok(None),
-            },
-            None => Ok(None),
-        }
-    }
-
     async fn judged(&self, session: &mut Session, id: Uuid, entry: Entry) -> Result<Account, Fault> {
         let groups = self.protected_groups(session).await?;
         let failed = |failure: Failure| reading(&failure, "looking for protected groups of an account");
@@ -148,42 +190,34 @@ impl AdConnector {
         Ok(Account { id, entry, protected })
     }
 
-    async fn look_at_membership(
+    /// The entries of those of the groups that `member` is a direct member of, by value or as primary group; none where either
+    /// is not there. The groups are asked, all at once: whose list it is decides, and each answer brings its change number.
+    pub(super) async fn memberships(
         &self,
         session: &mut Session,
-        at: &Server,
-        group: Uuid,
         member: Uuid,
-    ) -> Result<Option<Seen>, Fault> {
-        let entry = self.member_entry(session, group, member).await;
-        let entry = entry.map_err(|failure| reading(&failure, "reading a membership"))?;
-        Ok(entry.map(|entry| Seen { id: None, state: crate::target::State::default(), native: native(at, &entry) }))
-    }
-
-    /// The group's entry where `member` is a direct member of it, by value or as primary group; `None` also where either is
-    /// not there.
-    pub(super) async fn member_entry(
-        &self,
-        session: &mut Session,
-        group: Uuid,
-        member: Uuid,
-    ) -> Result<Option<Entry>, Failure> {
-        let attributes = ["uSNChanged", "objectSid"];
-        let Some(who) = session.read(&guid_dn(member), &["primaryGroupID", "objectSid"]).await? else {
-            return Ok(None);
-        };
-        let filter = format!("(member={})", filter_value(&who.dn));
-        match session.search(&guid_dn(group), Scope::Base, &filter, &attributes).await {
-            Ok(mut found) if !found.is_empty() => return Ok(found.pop()),
-            Ok(_) => {}
-            Err(Failure::Said { rc: 32, .. }) => return Ok(None),
-            Err(failure) => return Err(failure),
+        groups: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, Entry>, Failure> {
+        let attributes = ["objectGUID", "uSNChanged", "objectSid", "primaryGroupID"];
+        let mut found = BTreeMap::new();
+        for groups in groups.chunks(AT_ONCE) {
+            // The member comes along, for its primary group.
+            let (listed, own) = (filter_value(&guid_dn(member)), id_filter(&[member]));
+            let filter = format!("(|(&{}(member={listed})){own})", id_filter(groups));
+            let entries = session.search(&self.settings.base_dn, Scope::Subtree, &filter, &attributes).await?;
+            found.extend(entries.into_iter().filter_map(|entry| Some((entry.guid()?, entry))));
         }
-        if !self.may_be_primary(session, group, &who).await? {
-            return Ok(None);
+        let Some(who) = found.remove(&member) else { return Ok(BTreeMap::new()) };
+        let missing: Vec<Uuid> = groups.iter().copied().filter(|group| !found.contains_key(group)).collect();
+        for group in missing {
+            if self.may_be_primary(session, group, &who).await?
+                && let Some(target) = session.read(&guid_dn(group), &attributes).await?
+                && is_primary(&target, &who)
+            {
+                found.insert(group, target);
+            }
         }
-        let target = session.read(&guid_dn(group), &attributes).await?;
-        Ok(target.filter(|target| is_primary(target, &who)))
+        Ok(found)
     }
 
     /// Whether the group's relative id is the account's primary group's. A group keeps its id as long as it lives, so it is
@@ -217,6 +251,31 @@ impl AdConnector {
         let read = members(session, group).await;
         read.map_err(|failure| reading(&failure, "reading the members of a group"))?
             .ok_or_else(|| Fault::Refused { why: "The group is not there any more.".to_owned(), attribute: None })
+    }
+}
+
+fn seen_membership(at: &Server, group: &Entry) -> Seen {
+    Seen { id: None, state: crate::target::State::default(), native: native(at, group) }
+}
+
+/// Looks at accounts a moment ago, by id or by correlation id; with each account whether its creation came to an end. The
+/// write that follows a look takes it, so that one account is not read twice in a row; what changed in between is found by
+/// the old values that the write carries.
+#[derive(Default)]
+pub struct Looked(HashMap<(String, Uuid), (Instant, Option<(Account, bool)>)>);
+
+impl Looked {
+    /// How long a moment is.
+    const MOMENT: Duration = Duration::from_secs(1);
+
+    fn at(&mut self, url: &str, id: Uuid, found: Option<(Account, bool)>) {
+        self.0.retain(|_, (at, _)| at.elapsed() < Self::MOMENT);
+        self.0.insert((url.to_owned(), id), (Instant::now(), found));
+    }
+
+    fn take(&mut self, url: &str, id: Uuid) -> Option<Option<(Account, bool)>> {
+        let (at, found) = self.0.remove(&(url.to_owned(), id))?;
+        (at.elapsed() < Self::MOMENT).then_some(found)
     }
 }
 

@@ -4,7 +4,8 @@
 //! asked for its present place alone, by a filter that no object matches; then everything is read in pages; then the feed goes
 //! on from that place. What changes meanwhile is read in some page or told afterwards, or both; nothing is missed.
 //!
-//! The next page is on its way while the mirror takes in the one before: two pages are in memory, however large the directory.
+//! The next page is on its way while the mirror takes in the one before: two pages and the ids so far are in memory, however
+//! large the directory. With the last page the mirror gets all ids, so that it need not ask for them to find out what is gone.
 //! Pages belong to a connection, so a sweep that is interrupted (a restart, another worker) begins anew. Its name in the cursor
 //! says whether it is the one that this connector has in hand.
 
@@ -14,7 +15,7 @@ use ldap3::controls::Control;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::dirsync::{FORMAT, OBJECTS, SWEEPING};
+use super::dirsync::{FORMAT, OBJECTS, Quiet, SWEEPING};
 use super::entry::Entry;
 use super::fault::reading;
 use super::observe::{complete_values, with_locks};
@@ -37,6 +38,8 @@ pub struct Sweep {
     clock: DateTime<Utc>,
     /// Where the feed stood when it began.
     place: Vec<u8>,
+    /// What the pages so far held.
+    ids: Vec<Uuid>,
     next: JoinHandle<(Session, Found)>,
 }
 
@@ -64,26 +67,34 @@ impl AdConnector {
                 break;
             }
         }
+        // Where nobody writes meanwhile, the feed has nothing to tell from there on.
+        let quiet = root.highest.map(|highest| Quiet { url: at.url.clone(), highest, cookie: place.clone() });
+        *self.quiet.lock().await = quiet;
         let next = self.page(session, Vec::new());
-        Ok(Sweep { name: Uuid::new_v4(), at, clock: root.clock, place, next })
+        Ok(Sweep { name: Uuid::new_v4(), at, clock: root.clock, place, ids: Vec::new(), next })
     }
 
     async fn go_on(&self, sweep: Sweep) -> Result<Batch, Fault> {
         let failed = |failure: Failure| reading(&failure, "reading the whole directory");
-        let Sweep { name, at, clock, place, next } = sweep;
+        let Sweep { name, at, clock, place, mut ids, next } = sweep;
         let (session, found) = next.await.map_err(|error| failed(Failure::Broken(error.to_string())))?;
         let (entries, answer) = found.map_err(failed)?;
         let cookie = controls::next_page(&answer);
         let last = cookie.is_empty();
         let next = (!last).then(|| self.page(session, cookie));
         let changed = self.swept(&at, entries).await?;
+        ids.extend(changed.iter().map(|changed| changed.id));
         let mut cursor = vec![FORMAT, if last { 0 } else { SWEEPING }];
         cursor.extend_from_slice(if last { &place } else { name.as_bytes() });
-        if let Some(next) = next {
-            *self.sweeping.lock().await = Some(Sweep { name, at: at.clone(), clock, place, next });
-        }
+        let whole = match next {
+            Some(next) => {
+                *self.sweeping.lock().await = Some(Sweep { name, at: at.clone(), clock, place, ids, next });
+                None
+            }
+            None => Some(ids),
+        };
         // After the last page comes what the feed has to tell of the time since the first.
-        Ok(Batch { changed, cursor, more: true, server: at, at: clock })
+        Ok(Batch { changed, cursor, more: true, whole, server: at, at: clock })
     }
 
     /// Asks for a page, and does not wait for it.

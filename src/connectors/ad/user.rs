@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::attributes::{self, Form};
 use super::escape::{self, guid_dn};
 use super::fault::{refused, writing};
-use super::observe::{Account, native};
+use super::observe::Account;
 use super::session::{Failure, Session};
 use super::{AdConnector, metadata, naming, password};
 use crate::target::{Change, Difference, Fault, Native, Presence, Secrets, Server, State, Value, same};
@@ -87,7 +87,8 @@ impl AdConnector {
         step: &Difference,
         secrets: &Secrets,
     ) -> Result<Native, Fault> {
-        let account = self.account(session, id).await?.ok_or_else(|| Fault::Drifted { found: Box::new(None) })?;
+        let account = self.account_before_write(session, at, id).await?;
+        let account = account.ok_or_else(|| Fault::Drifted { found: Box::new(None) })?;
         if account.protected {
             return Err(super::protected::protected_account());
         }
@@ -122,12 +123,12 @@ impl AdConnector {
         }
         if new_password {
             let names = (state.get("sAMAccountName"), state.get("displayName"));
-            set_password(session, id, secrets, names).await?;
+            set_password(session, &guid_dn(id), secrets, names).await?;
         }
         if let Err(fault) = send(session, id, &rest).await {
             return Err(self.guard_failed(session, at, id, step, fault).await);
         }
-        self.traces(session, at, id).await
+        Ok(traces(at))
     }
 
     /// The guard may have struck: somebody changed an attribute between our look and our write. What they made of it
@@ -189,16 +190,12 @@ impl AdConnector {
             other => writing(&other, &format!("renaming or moving {}", account.entry.dn)),
         })
     }
+}
 
-    /// What the directory itself recorded of the object, after our writes.
-    pub(super) async fn traces(&self, session: &mut Session, at: &Server, id: Uuid) -> Result<Native, Fault> {
-        let entry = session.read(&guid_dn(id), &["uSNChanged", "replPropertyMetaData"]).await;
-        // The writes came to their end; only the look afterwards failed, and the caller looks again anyway.
-        Ok(entry
-            .ok()
-            .flatten()
-            .map_or_else(|| Native { server: Some(at.name.clone()), ..Native::default() }, |entry| native(at, &entry)))
-    }
+/// Where it was written. The directory's own traces, `uSNChanged` and the attributes' versions, come with the look that
+/// follows each write.
+pub fn traces(at: &Server) -> Native {
+    Native { server: Some(at.name.clone()), ..Native::default() }
 }
 
 /// The changes still to be made. What shows `to` is left out; what shows neither is drift.
@@ -289,7 +286,7 @@ fn names(swaps: &[Swap]) -> String {
 /// Sets the password as an administrator does: one replace of `unicodePwd` in a modify of its own.
 pub async fn set_password(
     session: &mut Session,
-    id: Uuid,
+    dn: &str,
     secrets: &Secrets,
     names: (&Value, &Value),
 ) -> Result<(), Fault> {
@@ -302,7 +299,7 @@ pub async fn set_password(
         return Err(refused("password", "The password contains a part of the person's name."));
     }
     let value = HashSet::from([password::encode(secret).to_vec()]);
-    let done = session.modify(&guid_dn(id), vec![Mod::Replace(b"unicodePwd".to_vec(), value)]).await;
+    let done = session.modify(dn, vec![Mod::Replace(b"unicodePwd".to_vec(), value)]).await;
     done.map_err(|failure| writing(&failure, "setting a password"))
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn changes(
     let more = !cursor.rights.is_empty();
     let cursor = serde_json::to_vec(&cursor).unwrap_or_default();
     let server = Server { url: endpoint.clone(), name: endpoint, directory: None };
-    Ok(Batch { changed, cursor, more, server, at })
+    Ok(Batch { changed, cursor, more, whole: None, server, at })
 }
 
 /// One object that cannot be read (two of one name, a value of another sort) is left as it was last seen: the others follow.

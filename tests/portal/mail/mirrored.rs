@@ -38,7 +38,7 @@ impl Connector for Feed {
         let changed = std::mem::take(&mut *self.piece.lock().unwrap());
         let server = Server { url: "https://ex1".into(), name: "ex1".into(), directory: None };
         let cursor = Uuid::now_v7().as_bytes().to_vec();
-        Ok(Batch { changed, cursor, more: false, server, at: super::super::support::monday() })
+        Ok(Batch { changed, cursor, more: false, whole: None, server, at: super::super::support::monday() })
     }
     async fn all_ids(&self) -> Result<Vec<Uuid>, Fault> {
         Err(Fault::Retry { after: None, why: "not now".to_owned() })
