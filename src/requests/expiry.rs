@@ -65,8 +65,8 @@ async fn take_away(
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_at, answers, nonce, priority, digest_key,
-                              respond_by, resolve_by, site, level_kind, clock_rules)
-         values ($1, $2, 'expiry', 'applying', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                              respond_by, resolve_by, site, level_kind, clock_rules, respond_at_risk, resolve_at_risk)
+         values ($1, $2, 'expiry', 'applying', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         request.0,
         number.0,
         format!("Access ended: {} for {}", entitlement.name, person.display_name),
@@ -81,6 +81,8 @@ async fn take_away(
         clocks.site,
         kind,
         clocks.rules,
+        clocks.respond_at_risk,
+        clocks.resolve_at_risk,
     )
     .execute(&mut *conn)
     .await?;

@@ -58,8 +58,8 @@ pub struct Filter {
     pub subject: Option<PersonId>,
     pub assignee: Option<PersonId>,
     pub unassigned: bool,
-    /// The resolution clock runs out before this.
-    pub breaches_before: Option<DateTime<Utc>>,
+    /// A clock that runs then has used most of its time, or all ([`super::clocks::AT_RISK`]).
+    pub at_risk: Option<DateTime<Utc>>,
     pub sort: Sort,
     /// The last line of the page before.
     pub after: Option<Key>,
@@ -132,8 +132,7 @@ pub async fn list(
         Sort::Priority => " order by r.priority, r.number",
     };
     query.push(order).push(format_args!(" limit {limit}) r")).push(JOINED).push(order);
-    // Planned anew for each word that is searched for: how many titles have it decides the way.
-    query.build().persistent(!searches(filter)).fetch_all(conn).await?.iter().map(line).collect()
+    query.build().persistent(!planned_anew(filter)).fetch_all(conn).await?.iter().map(line).collect()
 }
 
 /// How far requests are counted: what a page says beside a list is not worth reading a million rows.
@@ -157,13 +156,19 @@ pub async fn counts<const N: usize>(
         query.push(format_args!(" limit {}) counted)", COUNTED + 1));
     }
     query.push("]::bigint[]");
-    let searched = filters.into_iter().any(searches);
-    let counts: Vec<i64> = query.build_query_scalar().persistent(!searched).fetch_one(conn).await?;
+    let anew = filters.into_iter().any(planned_anew);
+    let counts: Vec<i64> = query.build_query_scalar().persistent(!anew).fetch_one(conn).await?;
     Ok(std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)))
 }
 
-fn searches(filter: &Filter) -> bool {
-    filter.search.as_deref().is_some_and(|search| !search.trim().is_empty())
+/// From when on what is open is at risk, as the index has it: by its resolution, and by its response while nobody has
+/// answered.
+const AT_RISK_FROM: &str = "case when r.settled_at is null
+    then least(case when r.first_response_at is null then r.respond_at_risk end, r.resolve_at_risk) end";
+
+/// Planned anew each time, because how many it finds decides the way: how many titles have a word, how many are at risk.
+fn planned_anew(filter: &Filter) -> bool {
+    filter.at_risk.is_some() || filter.search.as_deref().is_some_and(|search| !search.trim().is_empty())
 }
 
 fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
@@ -191,9 +196,8 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if filter.unassigned {
         query.push(" and r.assignee is null");
     }
-    if let Some(before) = filter.breaches_before {
-        // As the index has it.
-        query.push(" and coalesce(r.resolve_by, 'infinity') < ").push_bind(before);
+    if let Some(now) = filter.at_risk {
+        query.push(" and ").push(AT_RISK_FROM).push(" <= ").push_bind(now);
     }
 }
 

@@ -379,8 +379,9 @@ async fn insert(
     let digest_key: [u8; 32] = rand::random();
     sqlx::query!(
         "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
-                              restricted, digest_key, respond_by, resolve_by, sent_sha256, site, level_kind, clock_rules)
-         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                              restricted, digest_key, respond_by, resolve_by, sent_sha256, site, level_kind, clock_rules,
+                              respond_at_risk, resolve_at_risk)
+         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         id.0,
         number.0,
         ask.kind.as_str(),
@@ -399,6 +400,8 @@ async fn insert(
         clocks.site,
         kind,
         clocks.rules,
+        clocks.respond_at_risk,
+        clocks.resolve_at_risk,
     )
     .execute(&mut *conn)
     .await?;

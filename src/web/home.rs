@@ -199,7 +199,7 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
     let mut figures = Vec::new();
     if me.may(Operation::SeeQueue) {
         let open = Filter { open: Some(true), ..Filter::default() };
-        let risk = Filter { breaches_before: Some(me.now + TimeDelta::hours(4)), ..open.clone() };
+        let risk = Filter { at_risk: Some(me.now), ..open.clone() };
         let stuck = Filter { state: Some("needs_person".to_owned()), ..open.clone() };
         let free = Filter { unassigned: true, ..open.clone() };
         let counted = counts(conn, me.viewer(), [&open, &risk, &stuck, &free]).await?;
@@ -208,7 +208,7 @@ async fn figures(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Figure>, 
         figures.push(figure(
             "At risk",
             risk,
-            "due within 4 hours",
+            "little of their time is left",
             "/queue?view=risk",
             if risk.number > 0 { "warn" } else { "" },
         ));

@@ -3,9 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum_extra::extract::Query;
-use chrono::TimeDelta;
 
-use super::requests::{self, ROWS, agents, pager};
+use super::requests::{ROWS, agents, pager};
 use super::view::errors::Wrong;
 use super::view::forms::Choice;
 use super::view::lists::Tab;
@@ -18,7 +17,7 @@ use super::{AppState, Error, Fields, cursor, words};
 use crate::access::{Object, Operation, op, permit};
 use crate::ids::{PersonId, RequestNumber};
 use crate::plan::RequestKind;
-use crate::requests::clocks::{Board, Left, WaitsFor};
+use crate::requests::clocks::{AT_RISK, Board, Left, WaitsFor};
 use crate::requests::list::{COUNTED, Filter, Line, Sort, counts, list};
 use crate::requests::{desk, find};
 
@@ -30,6 +29,8 @@ const VIEWS: [(&str, &str); 5] = [
     ("risk", "At risk"),
     ("stuck", "Needs a person"),
 ];
+/// The place of what is at risk among them.
+const RISK: usize = 3;
 
 /// What the queue's fields ask for.
 pub fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
@@ -51,7 +52,7 @@ pub fn filter(me: &SignedIn, fields: &Fields, view: &str) -> Filter {
     match view {
         "mine" => filter.assignee = Some(me.viewer().person),
         "unassigned" => filter.unassigned = true,
-        "risk" => filter.breaches_before = Some(me.now + TimeDelta::hours(4)),
+        "risk" => filter.at_risk = Some(me.now),
         "stuck" => filter.state = Some("needs_person".to_owned()),
         _ => {}
     }
@@ -92,7 +93,10 @@ pub async fn page(
     let page = QueuePage {
         summary: format!(
             "{} · sorted by {}",
-            format_args!("{} open", counted[0]),
+            match view {
+                "risk" => format!("{} at risk: {AT_RISK} % or more of their working time is used", counted[RISK]),
+                _ => format!("{} open", counted[0]),
+            },
             match asked.sort {
                 Sort::Clock => "what breaches next",
                 Sort::Number => "number, newest first",
@@ -164,9 +168,9 @@ fn clock(me: &SignedIn, board: &Board, line: &Line) -> (String, Option<Meter>) {
         }
         Some(Left::Over(by)) => (format!("overdue by {}", words::hours(by)), Some(Meter::new(100, Tone::Bad))),
         Some(Left::Runs { left, within }) => {
-            let used = 100 - (left.num_minutes() * 100 / within.num_minutes().max(1)).clamp(0, 100);
+            let used = ((within - left).num_seconds() * 100 / within.num_seconds().max(1)).clamp(0, 100);
             let used = u8::try_from(used).unwrap_or(100);
-            let tone = if used >= requests::WARN { Tone::Warn } else { Tone::Ok };
+            let tone = if used >= AT_RISK { Tone::Warn } else { Tone::Ok };
             (words::hours(left), Some(Meter::new(used, tone)))
         }
     }

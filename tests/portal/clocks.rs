@@ -247,6 +247,72 @@ async fn other_levels_and_another_calendar_count_open_requests_anew(options: PgP
     assert!(page.contains("overdue by 1 h") && cell == "overdue by 1 h" && queue.contains("bad-text"), "{page} {cell}");
 }
 
+#[sqlx::test]
+async fn at_risk_is_what_has_used_most_of_its_working_time_and_runs(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    let number = stage.ask(company.employee, RequestKind::MailboxAccess, &CALENDAR).await;
+    let desk = stage.portal.browser_of(company.desk).await;
+    let at_risk = async |time: &str| {
+        stage.goes_on_to(time);
+        let queue = desk.get("/queue?view=risk").await;
+        let listed = queue.text.contains(&number.to_string());
+        let counted = queue.text.contains("1 at risk: 80 % or more of their working time is used");
+        let home = desk.get("/").await.text.contains(r#"<strong class="warn">1</strong>"#);
+        assert_eq!((listed, listed), (counted, home), "{}", queue.text);
+        assert_eq!(queue.text.contains(r#"class="warn-text""#), listed, "the list warns of the same: {}", queue.text);
+        listed
+    };
+    // Eight hours for the first response from nine o'clock in Hamburg on.
+    assert!(!at_risk("2026-11-23T14:23:00Z").await);
+    assert!(at_risk("2026-11-23T14:24:00Z").await);
+    let said = [("comment", "We look at it.")];
+    assert_eq!(desk.post("/requests/1/comments", &said).await.status, StatusCode::SEE_OTHER);
+    assert!(!at_risk("2026-11-23T15:59:00Z").await, "it was answered");
+    // Forty-eight for the rest: it is due on Monday evening, and little is left on Friday afternoon.
+    assert!(!at_risk("2026-11-27T14:23:00Z").await);
+    assert!(at_risk("2026-11-27T14:24:00Z").await);
+    assert!(at_risk("2026-11-28T22:00:00Z").await, "nor does the week-end add to it");
+    // It stands still: nothing runs out.
+    stage.goes_on_to("2026-11-30T09:00:00Z");
+    stage.says(company.anna, number, Verdict::SendBack).await;
+    assert!(!at_risk("2026-12-01T09:00:00Z").await);
+    let other = [("person", "elang"), ("mailbox", "avogel"), ("calendar", "Editor")];
+    stage.answers_again(company.employee, number, &other).await;
+    assert!(at_risk("2026-12-01T09:00:00Z").await);
+    // Half of what a low one has.
+    stage.prioritised(number, 4).await;
+    assert!(!at_risk("2026-12-01T09:00:00Z").await);
+    stage.prioritised(number, 3).await;
+    assert!(at_risk("2026-12-01T09:00:00Z").await);
+    // Asked before it was stored: counted once, and nothing has moved.
+    let moved = stage.moved_because(number).await;
+    stage.set("update request set respond_at_risk = null, resolve_at_risk = null, clock_rules = null").await;
+    assert!(!at_risk("2026-12-01T09:00:00Z").await);
+    assert_eq!(stage.counted_again().await, 1);
+    assert!(at_risk("2026-12-01T09:00:00Z").await);
+    assert_eq!(stage.moved_because(number).await, moved);
+}
+
+#[sqlx::test]
+async fn what_waits_for_its_day_is_not_at_risk_before(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let leaves = [("person", "avogel"), ("last_day", "2026-12-16")];
+    let number = stage.ask(stage.company.manager, RequestKind::Leaver, &leaves).await;
+    let desk = stage.portal.browser_of(stage.company.desk).await;
+    let listed = async || desk.get("/queue?view=risk").await.text.contains(&number.to_string());
+    // Twenty of twenty-four hours.
+    stage.goes_on_to("2026-11-25T12:00:00Z");
+    assert!(listed().await);
+    stage.approve(number).await;
+    assert!(!listed().await, "until its day");
+    let day = stage.steps(number).await.iter().filter_map(|step| step.not_before).min().unwrap();
+    stage.portal.clock.set(day - TimeDelta::minutes(1));
+    assert!(!listed().await);
+    stage.portal.clock.set(day);
+    assert!(listed().await, "from then on as before");
+}
+
 /// Something that happens to a request.
 #[derive(Debug, Clone, Copy)]
 enum Happens {
@@ -328,5 +394,14 @@ impl Stage {
             Clock { hours: &hours, started: request.asked_at, waits: &waits(&events), stopped: request.settled_at };
         assert_eq!(request.resolve_by, clock.due(times.resolve_within()), "{number}: {events:?}");
         assert!(clock.worked(self.portal.clock.now()) >= TimeDelta::zero());
+        let at_risk: Option<DateTime<Utc>> =
+            sqlx::query_scalar("select resolve_at_risk from request where number = $1")
+                .bind(number.0)
+                .fetch_one(&mut *conn)
+                .await
+                .unwrap();
+        let stands = events.last().is_some_and(|event| event.stands);
+        let expected = clock.due(times.resolve_within() / 5 * 4).filter(|_| !stands);
+        assert_eq!(at_risk, expected, "{number}: {events:?}");
     }
 }

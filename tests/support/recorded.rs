@@ -34,7 +34,11 @@ pub const COLUMNS: &[(&str, &[&str], &str)] = &[
     ("api_token", &["last_used_at"], "that a token is in use"),
     ("credential", &["last_used_at"], "that it is in use"),
     ("erasure", &["held_back"], "what still stands in its way; proposal, decision and erasure are recorded"),
-    ("request", &["clock_rules"], "by which rules its clocks were counted; a clock that moved is recorded"),
+    (
+        "request",
+        &["clock_rules", "respond_at_risk", "resolve_at_risk"],
+        "by which rules its clocks were counted; a clock that moved is recorded",
+    ),
     ("step", &["due_at"], "when it is tried next; its attempts and their outcomes are recorded"),
     (
         "connection_check",

@@ -12,11 +12,15 @@
 //! wait, the priority, the rules, the calendar, [`count`] begins anew from when it was asked and from its `clock_event`s.
 //! Those are rows of their own because stages and steps are replaced when a request is planned again, and with them goes
 //! what could be derived from them. A moved clock is a record.
+//!
+//! With what is due, the moment from which a clock is *at risk* is counted in the same way and stored beside it: when
+//! [`AT_RISK`] of its working time will be used. A share, because a fixed number of hours is all that an urgent request has
+//! and nothing of what a low one has. While a clock stands still it is not at risk, however late it is.
 
 mod count;
 mod show;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -29,6 +33,15 @@ use crate::evidence::{By, Facts, Record, action, append, hold};
 use crate::ids::{PersonId, RequestId, RequestNumber};
 use crate::people::{self, Hours};
 use crate::target::Value;
+
+/// How much of a clock's working time is used from when on it is at risk, in per cent: of eight hours an hour and a half is
+/// left then, of six working days a little more than one. From there on pages warn.
+pub const AT_RISK: u8 = 80;
+
+/// The working time after which a clock is at risk.
+fn until_risk(within: TimeDelta) -> TimeDelta {
+    within / 100 * i32::from(AT_RISK)
+}
 
 /// Why clocks stand still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +85,9 @@ pub(super) struct Begun {
     pub site: Option<Uuid>,
     pub respond_by: DateTime<Utc>,
     pub resolve_by: DateTime<Utc>,
+    /// From when on they are at risk.
+    pub respond_at_risk: DateTime<Utc>,
+    pub resolve_at_risk: DateTime<Utc>,
     /// What they were counted by.
     pub rules: String,
 }
@@ -106,6 +122,8 @@ pub(super) async fn begin(
         site: hours.site,
         respond_by: counted.add(now, times.respond_within()),
         resolve_by: counted.add(now, times.resolve_within()),
+        respond_at_risk: counted.add(now, until_risk(times.respond_within())),
+        resolve_at_risk: counted.add(now, until_risk(times.resolve_within())),
         rules: rules_word(levels.version, &hours),
     })
 }
@@ -197,6 +215,24 @@ fn counted(row: &Row, (hours, times): (&Hours, Times), waits: &[Wait]) -> [Optio
     ]
 }
 
+/// From when on each clock is at risk, counted from the beginning too; none while nobody can say when it goes on.
+fn at_risk(
+    row: &Row,
+    (hours, times): (&Hours, Times),
+    waits: &[Wait],
+    stands: Option<Stands>,
+) -> [Option<DateTime<Utc>>; 2] {
+    let clock = Clock { hours, started: row.asked_at, waits, stopped: None };
+    [times.respond_within(), times.resolve_within()].map(|within| {
+        let from = clock.due(until_risk(within))?;
+        match stands {
+            None => Some(from),
+            // Where it was at risk before, it is again when it goes on.
+            Some((_, until)) => until.map(|until| from.max(until)),
+        }
+    })
+}
+
 /// Brings a request's clocks up to date with what it waits for now, and with the rules where that is the reason.
 ///
 /// The caller holds the request's lock and records what it did; a clock that moved is recorded here.
@@ -236,6 +272,7 @@ pub(super) async fn keep(
     let by_hours = if times.around_the_clock { hours.around_the_clock() } else { hours.clone() };
     let all = count::waits(&events(conn, request).await?);
     let due = counted(&row, (&by_hours, times), &all);
+    let risk = at_risk(&row, (&by_hours, times), &all, waits);
     // A wait that ended with its day is noticed by the routine alone: then nobody else has said so.
     let alone = waits != stored && because == Because::Rules;
     if alone || due != [row.respond_by, row.resolve_by] {
@@ -243,7 +280,7 @@ pub(super) async fn keep(
     }
     sqlx::query!(
         "update request set respond_by = $2, resolve_by = $3, waits_for = $4, waits_until = $5, site = coalesce(site, $6),
-                clock_rules = $7
+                clock_rules = $7, respond_at_risk = $8, resolve_at_risk = $9
           where id = $1",
         request.0,
         due[0],
@@ -251,7 +288,9 @@ pub(super) async fn keep(
         waits.map(|(waits, _)| waits.as_str()),
         waits.and_then(|(_, until)| until),
         hours.site,
-        rules_word(levels.version, &hours)
+        rules_word(levels.version, &hours),
+        risk[0],
+        risk[1]
     )
     .execute(conn)
     .await?;

@@ -8,7 +8,7 @@ pub use actions::{
     assign, cancel, cancellation_page, comment, prioritise, priority_page, question, retry, skip, skip_page,
 };
 pub use lines::{ROWS, filter, links, list, pager, row};
-pub use page::{WARN, agents, moved, page, stage};
+pub use page::{agents, moved, page, stage};
 
 use sqlx::PgConnection;
 

@@ -15,7 +15,7 @@ use crate::changes::{self, secret};
 use crate::evidence::history;
 use crate::ids::PersonId;
 use crate::people::Hours;
-use crate::requests::clocks::{Told, WaitsFor};
+use crate::requests::clocks::{AT_RISK, Told, WaitsFor};
 use crate::requests::{self as asking, Item, Request};
 use crate::web::view::forms::{Choice, FormErrors};
 use crate::web::view::parts::{Badge, Crumb, Fact, Facts, Link, Meter, Tone};
@@ -26,9 +26,6 @@ use crate::web::view::shell::Nav;
 use crate::web::view::states;
 use crate::web::viewer::{self, SignedIn};
 use crate::web::{AppState, Error, away, plans, timeline, words};
-
-/// The share of a clock, in percent, from which on it is shown as a warning.
-pub const WARN: u8 = 80;
 
 /// Everything that the parts of a request's page are made from.
 struct Read {
@@ -291,7 +288,7 @@ fn clock(me: &SignedIn, name: &str, told: &Told) -> ClockView {
         }
         None => {
             let left = (told.within - told.worked).max(TimeDelta::zero());
-            (format!("{} left", words::hours(left)), if share >= WARN { Tone::Warn } else { Tone::Ok })
+            (format!("{} left", words::hours(left)), if share >= AT_RISK { Tone::Warn } else { Tone::Ok })
         }
     };
     ClockView { meter: Some(Meter::new(share, tone)), ..view(words, by.into_iter().chain([used]).collect()) }
