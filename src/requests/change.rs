@@ -70,8 +70,9 @@ pub async fn prepare(
     raw: &Raw,
 ) -> Result<Prepared, RequestError> {
     let mut tx = pool.begin().await?;
-    let Changed { answers, planned, .. } = changed(&mut tx, now, actor, (number, raw)).await?;
-    Ok(planned.prepared(answers))
+    let Changed { request, answers, planned, .. } = changed(&mut tx, now, actor, (number, raw)).await?;
+    let asked_by = request.asked_by.ok_or(RequestError::Stale)?;
+    Ok(planned.prepared(&mut tx, (answers, asked_by)).await?)
 }
 
 struct Changed {

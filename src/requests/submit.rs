@@ -40,8 +40,19 @@ pub struct Prepared {
     pub title: String,
     pub plan: Plan,
     pub basis: serde_json::Value,
-    /// Per item: who will be asked, with the reason.
-    pub stages: Vec<Vec<(String, String)>>,
+    /// Per item: who will be asked, in order.
+    pub stages: Vec<Vec<Foreseen>>,
+    /// Who decides nothing in it, not for somebody else either.
+    pub parties: Vec<PersonId>,
+}
+
+/// A stage as it will be.
+#[derive(Debug, Clone)]
+pub struct Foreseen {
+    pub name: String,
+    pub reason: String,
+    /// Asked by name; empty where a role is asked.
+    pub deciders: Vec<PersonId>,
 }
 
 /// Typed answers and what they amount to.
@@ -83,7 +94,7 @@ pub async fn prepare(
     let mut tx = pool.begin_with(db::BY_KEY).await?;
     let asker = asker(actor)?;
     let (draft, _) = draft(&mut tx, now, (actor, asker), (kind, raw)).await?;
-    Ok(draft.planned.prepared(draft.answers))
+    Ok(draft.planned.prepared(&mut tx, (draft.answers, asker)).await?)
 }
 
 /// Submits. A second submit with the same nonce by the same person gives the first one's number.
@@ -184,15 +195,22 @@ pub(super) struct PlannedNow {
 
 impl PlannedNow {
     /// As people look at it.
-    pub fn prepared(self, answers: Answers) -> Prepared {
-        let shown = |stages: Vec<stages::Planned>| stages.into_iter().map(|stage| (stage.name, stage.reason)).collect();
-        Prepared {
+    pub async fn prepared(
+        self,
+        conn: &mut PgConnection,
+        (answers, asked_by): (Answers, PersonId),
+    ) -> Result<Prepared, sqlx::Error> {
+        let gain = super::sight_mail::people_behind(conn, &concerned(&answers)).await?;
+        let foreseen =
+            |stage: stages::Planned| Foreseen { name: stage.name, reason: stage.reason, deciders: stage.deciders };
+        Ok(Prepared {
             answers,
             title: self.title,
             plan: self.plan,
             basis: self.basis,
-            stages: self.stages.into_iter().map(shown).collect(),
-        }
+            stages: self.stages.into_iter().map(|stages| stages.into_iter().map(foreseen).collect()).collect(),
+            parties: gain.into_iter().map(PersonId).chain([asked_by]).collect(),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ struct Standing {
     is_party: bool,
 }
 
-/// Of those whom a request's open stages ask by name, who is away.
+/// Of those who are asked by name, who is away: by the stage that asks them, or by person.
 #[derive(Default)]
 pub struct Away(HashMap<Uuid, Vec<Standing>>);
 
@@ -41,20 +41,19 @@ pub async fn of_request(conn: &mut PgConnection, me: &SignedIn, request: Request
     )
     .fetch_all(conn)
     .await?;
-    let mut away: HashMap<Uuid, Vec<Standing>> = HashMap::new();
+    let mut away = Away::default();
     for row in rows {
         let standing =
             Standing { person: row.person, delegate: row.delegate, last_day: row.last_day, is_party: row.is_party };
-        away.entry(row.id).or_default().push(standing);
+        away.0.entry(row.id).or_default().push(standing);
     }
-    Ok(Away(away))
+    Ok(away)
 }
 
 impl Away {
     /// "Maria Keller is away until 12 December; Ada Berg decides for them."
-    pub fn lines(&self, me: &SignedIn, stage: Uuid) -> Vec<String> {
-        let of_stage = self.0.get(&stage).into_iter().flatten();
-        of_stage.map(|standing| said(me, standing)).collect()
+    pub fn lines(&self, me: &SignedIn, of: Uuid) -> Vec<String> {
+        self.0.get(&of).into_iter().flatten().map(|standing| said(me, standing)).collect()
     }
 }
 
@@ -65,23 +64,36 @@ fn said(me: &SignedIn, standing: &Standing) -> String {
     format!("{person} is away until {until}; {delegate} {decides}.")
 }
 
-/// The same for one person, by itself: until when, and who decides for them.
-pub async fn of_person(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<String>, Error> {
+/// The same for people who will be asked, by person; the parties decide nothing for them.
+pub async fn of_people(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    people: &[PersonId],
+    parties: &[PersonId],
+) -> Result<Away, Error> {
+    let ids = |people: &[PersonId]| people.iter().map(|person| person.0).collect::<Vec<Uuid>>();
     let rows = sqlx::query!(
-        r#"select p.display_name as person, q.display_name as delegate, g.last_day
+        r#"select g.person as id, p.display_name as person, q.display_name as delegate, g.last_day,
+                  g.delegate = any ($3) as "is_party!"
              from delegation g join person p on p.id = g.person join person q on q.id = g.delegate
-            where g.person = $1 and g.ended_at is null and local_day(g.person, $2) between g.from_day and g.last_day
-            order by g.last_day"#,
-        person.0,
-        me.now
+            where g.person = any ($1) and g.ended_at is null and local_day(g.person, $2) between g.from_day and g.last_day
+            order by p.display_name, g.last_day"#,
+        &ids(people),
+        me.now,
+        &ids(parties)
     )
     .fetch_all(conn)
     .await?;
-    let standings = rows.into_iter().map(|row| Standing {
-        person: row.person,
-        delegate: row.delegate,
-        last_day: row.last_day,
-        is_party: false,
-    });
-    Ok(standings.map(|standing| said(me, &standing)).collect())
+    let mut away = Away::default();
+    for row in rows {
+        let standing =
+            Standing { person: row.person, delegate: row.delegate, last_day: row.last_day, is_party: row.is_party };
+        away.0.entry(row.id).or_default().push(standing);
+    }
+    Ok(away)
+}
+
+/// The same for one person, by itself: until when, and who decides for them.
+pub async fn of_person(conn: &mut PgConnection, me: &SignedIn, person: PersonId) -> Result<Vec<String>, Error> {
+    Ok(of_people(conn, me, &[person], &[]).await?.lines(me, person.0))
 }

@@ -124,6 +124,33 @@ async fn the_lead_sets_it_for_who_is_ill_and_a_delegate_decides(options: PgPoolO
 }
 
 #[sqlx::test]
+async fn check_your_answers_says_who_of_them_is_away(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    // Theirs is decided by Olaf alone.
+    stage.set("update employment set manager = (select id from person where display_name = 'Maria Keller') where person = (select id from person where display_name = 'Emil Lang')").await;
+    let manager = stage.browser(company.manager).await;
+    let ledger = company.ledger.to_string();
+    let check = async |person: &str| {
+        let answers = [("person", person), ("join", ledger.as_str()), ("reason", "Cover"), ("go", "continue")];
+        let begun = manager.post("/requests/new/access", &answers).await;
+        assert!(begun.location().ends_with("/check"), "{}", begun.text);
+        manager.get(begun.location()).await.find("ol.stages").unwrap()
+    };
+    let before = check("Anna Vogel (avogel)").await;
+    assert!(before.contains("will be asked: Olaf Brandt") && !before.contains("away"), "{before}");
+    stage.lead_sets("elang").await;
+    let away = check("Anna Vogel (avogel)").await;
+    assert!(away.contains("Olaf Brandt is away until 12 Dec; Emil Lang decides for them."), "{away}");
+    let gains = check("Emil Lang (elang)").await;
+    assert!(gains.contains("Emil Lang gains by this and does not decide it."), "{gains}");
+    // By the day: he is back before it is asked for.
+    stage.portal.clock.set("2026-12-14T08:00:00Z".parse().unwrap());
+    let back = check("Anna Vogel (avogel)").await;
+    assert!(back.contains("will be asked: Olaf Brandt") && !back.contains("away"), "{back}");
+}
+
+#[sqlx::test]
 async fn who_gains_by_it_is_not_offered_it_as_a_delegate(options: PgPoolOptions, connect: PgConnectOptions) {
     let stage = Stage::new(options, connect).await;
     let company = stage.company;

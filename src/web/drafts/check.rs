@@ -1,5 +1,7 @@
 //! Check your answers: what was answered, exactly what it amounts to, and who will decide; then asking for it.
 
+use std::collections::HashMap;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,7 +12,8 @@ use super::forms::{Form, problems};
 use super::{Step, asked, changed_request, gone, mail};
 use crate::access::Operation;
 use crate::catalog;
-use crate::ids::EntitlementId;
+use crate::ids::{EntitlementId, PersonId};
+use crate::people;
 use crate::plan::{Plan, RequestKind, digest};
 use crate::requests::draft::{self, Draft};
 use crate::requests::submit::{self, Asked, Prepared};
@@ -24,7 +27,7 @@ use crate::web::view::parts::{Fact, Facts};
 use crate::web::view::progress::{Stage, StageMark, Stages};
 use crate::web::view::shell::Nav;
 use crate::web::viewer::{self, Posted, Said, SignedIn};
-use crate::web::{AppState, Error, plans, words};
+use crate::web::{AppState, Error, away, plans, words};
 
 /// What the plan shown amounts to, item by item: sent back with the form, so that nobody asks for what they have not seen.
 /// (A request's own digests have a key of its own, which does not exist yet.)
@@ -104,7 +107,7 @@ async fn show(
         Some(prepared) => (
             prepared.title.clone(),
             plans::of_plan(&mut conn, me, &prepared.plan).await?,
-            stages(prepared),
+            stages(&mut conn, me, prepared).await?,
             fingerprints(draft.id, &prepared.plan)?,
         ),
         None => (String::new(), Vec::new(), Stages::default(), Vec::new()),
@@ -132,7 +135,12 @@ async fn show(
     viewer::page_with(status, &page)
 }
 
-fn stages(prepared: &Prepared) -> Stages {
+/// Who will decide: by name where policy asks somebody by name, with who of them is away.
+async fn stages(conn: &mut PgConnection, me: &SignedIn, prepared: &Prepared) -> Result<Stages, Error> {
+    let deciders: Vec<PersonId> = prepared.stages.iter().flatten().flat_map(|stage| &stage.deciders).copied().collect();
+    let known = people::find_many(conn, &deciders).await?;
+    let names: HashMap<PersonId, String> = known.into_iter().map(|person| (person.id, person.display_name)).collect();
+    let away = away::of_people(conn, me, &deciders, &prepared.parties).await?;
     let several = prepared.plan.items.len() > 1;
     let mut shown = Vec::new();
     for (ordinal, stages) in (1u32..).zip(&prepared.stages) {
@@ -145,12 +153,20 @@ fn stages(prepared: &Prepared) -> Stages {
                 &["Policy asks for no decision here."],
             ));
         }
-        for (position, (name, reason)) in stages.iter().enumerate() {
+        for (position, stage) in stages.iter().enumerate() {
             let mark = if position == 0 { StageMark::Asked } else { StageMark::Later };
-            shown.push(Stage::new(mark, item, name, &[reason.as_str()]));
+            let named: Vec<&str> =
+                stage.deciders.iter().filter_map(|person| names.get(person)).map(String::as_str).collect();
+            let mut lines = Vec::new();
+            if !named.is_empty() {
+                lines.push(format!("will be asked: {}", named.join(", ")));
+            }
+            lines.extend(stage.deciders.iter().flat_map(|person| away.lines(me, person.0)));
+            lines.push(stage.reason.clone());
+            shown.push(Stage { lines, ..Stage::new(mark, item, &stage.name, &[]) });
         }
     }
-    Stages(shown)
+    Ok(Stages(shown))
 }
 
 async fn answers(conn: &mut PgConnection, draft: &Draft) -> Result<Vec<AnswerGroup>, Error> {
