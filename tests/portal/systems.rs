@@ -114,3 +114,20 @@ async fn a_check_that_kills_its_workers_is_given_up_and_old_ones_go(options: PgP
     let page = two.one.get(PAGE).await;
     assert!(page.text.contains("Earlier tests") && page.text.contains("1 well"));
 }
+
+#[sqlx::test]
+async fn a_system_and_its_setting_lead_to_each_other(options: PgPoolOptions, connect: PgConnectOptions) {
+    let two = Two::start(options, connect).await;
+    let setting = format!("/settings/system:{SYSTEM}");
+    let (links, back) = (format!("a[href='{setting}']"), format!("a.button[href='{PAGE}']"));
+    for person in [two.company.admin, two.company.auditor] {
+        let browser = two.portal.browser_of(person).await;
+        assert_eq!(browser.get(PAGE).await.find(&links).as_deref(), Some("The setting and its versions"));
+        assert_eq!(browser.get(&setting).await.find(&back).as_deref(), Some("The system’s page"));
+    }
+    // So does an entry of the catalogue; what has no page of its own leads nowhere.
+    let ledger = two.company.ledger;
+    let entry = two.one.get(&format!("/settings/entitlement:{ledger}")).await;
+    assert!(entry.find(&format!("a.button[href='/catalogue/{ledger}']")).is_some(), "{}", entry.text);
+    assert!(two.one.get("/settings/routes").await.find(".page-head a.button").is_none());
+}

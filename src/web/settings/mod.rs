@@ -248,10 +248,22 @@ pub async fn setting(
             (true, Some(version)) => format!("Propose to go back to version {}", version.version),
         },
         begin_from: earlier.map_or(String::new(), |version| version.version.to_string()),
+        about: about(&me, &subject),
         shell: me.shell(&state, &mut conn, title.clone(), Nav::Settings).await?,
         title,
     };
     viewer::page(&page)
+}
+
+/// The page of what a subject is set for, where it has one that the viewer may see.
+fn about(me: &SignedIn, subject: &Subject) -> Option<Link> {
+    match subject {
+        Subject::System(key) if me.may(Operation::SeeSystem) => {
+            Some(Link::new("The system’s page", systems::address(key)))
+        }
+        Subject::Entitlement(id) => Some(Link::new("Its page in the catalogue", format!("/catalogue/{id}"))),
+        _ => None,
+    }
 }
 
 /// Who holds together what the rules in force keep apart; the first of them. None for other subjects.

@@ -273,4 +273,6 @@ pub struct SettingPage {
     pub begin: String,
     /// The version that the draft begins with; empty: what is in force.
     pub begin_from: String,
+    /// The page of what it is set for: a target system, an entry of the catalogue.
+    pub about: Option<Link>,
 }

@@ -63,6 +63,7 @@ fn one() -> Vec<Sample> {
     };
     let together = |rows| Some(HeldTogether { summary: text("1 person holds what these rules keep apart"), rows });
     let one = |shell: Shell, blocks, body: &str, begin: &str| SettingPage {
+        about: (!begin.is_empty()).then(|| Link::new("The system’s page", "/system/ad:corp.example.com")),
         shell: shell.page("Naming rules", Nav::Settings),
         crumbs: vec![Crumb::to("Settings", "/settings"), Crumb::here("Naming rules")],
         title: text("Naming rules"),
