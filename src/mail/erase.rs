@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use crate::evidence::erase::{GONE, Traces};
 
 /// Letters to the person lose address and text, letters to others about the person's requests their text, and what else
-/// names the person that name. That a mail went out, when and on which template stays.
+/// names the person that name; so does what the mail server answered. That a mail went out, when and on which template stays.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -27,7 +27,18 @@ pub async fn erase(conn: &mut PgConnection, traces: &Traces) -> Result<(), sqlx:
           where concat_ws(' ', letter, subject, error) ~ $1",
         traces.pattern
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    sqlx::query!(
+        "update mail_try t set said = null from outbox o
+          where o.id = t.mail and t.said is not null
+            and (o.person = $1 or o.request in (select number from request where subject = $1))",
+        person
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("update mail_try set said = forgotten(said, $1) where said ~ $1", traces.pattern)
+        .execute(conn)
+        .await?;
     Ok(())
 }

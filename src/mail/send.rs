@@ -38,7 +38,7 @@ pub enum MailError {
 
 /// One try's end.
 enum Tried {
-    Sent,
+    Sent(String),
     /// Later again.
     Later(String),
     /// Refused for good.
@@ -80,7 +80,7 @@ pub async fn send_due(
         let Some(mail) = lease(pool).await? else { break };
         let tried = one(&transport, &from, (base_url, company), &mail).await;
         let down = matches!(tried, Tried::Later(_));
-        sent += usize::from(matches!(tried, Tried::Sent));
+        sent += usize::from(matches!(tried, Tried::Sent(_)));
         settle(pool, &mail, tried).await?;
         if down {
             // The next would find the same; their time is not due to change.
@@ -92,6 +92,8 @@ pub async fn send_due(
 
 struct Leased {
     id: Uuid,
+    /// This try at it.
+    attempt: Uuid,
     address: String,
     subject: String,
     message_id: String,
@@ -100,15 +102,24 @@ struct Leased {
     letter: serde_json::Value,
 }
 
+/// Takes the next mail that is due; the try is noted before the server is spoken to.
 async fn lease(pool: &PgPool) -> Result<Option<Leased>, sqlx::Error> {
     sqlx::query_as!(
         Leased,
-        "update outbox set lease_until = now() + interval '1 minute', tries = tries + 1
-          where id = (select id from outbox
-                       where sent_at is null and failed_at is null and due_at <= now()
-                         and (lease_until is null or lease_until < now())
-                       order by due_at, id limit 1 for update skip locked)
-        returning id, address, subject, message_id, thread_id, tries, letter"
+        r#"with due as (
+               update outbox set lease_until = now() + interval '1 minute', tries = tries + 1
+                where id = (select id from outbox
+                             where sent_at is null and failed_at is null and due_at <= now()
+                               and (lease_until is null or lease_until < now())
+                             order by due_at, id limit 1 for update skip locked)
+               returning id, address, subject, message_id, thread_id, tries, letter
+           ), begun as (
+               insert into mail_try (id, mail) select $1, id from due returning id, mail
+           )
+           select due.id as "id!", begun.id as "attempt!", address as "address!", subject as "subject!",
+                  message_id as "message_id!", thread_id, tries as "tries!", letter as "letter!"
+             from due join begun on begun.mail = due.id"#,
+        Uuid::now_v7()
     )
     .fetch_optional(pool)
     .await
@@ -120,7 +131,10 @@ async fn one(transport: &Transport, from: &Mailbox, place: (&str, &str), mail: &
         Err(why) => return Tried::Never(why),
     };
     match transport.send(letter).await {
-        Ok(_) => Tried::Sent,
+        Ok(answer) => {
+            let words: Vec<&str> = answer.message().collect();
+            Tried::Sent(format!("{} {}", answer.code(), words.join(" ")))
+        }
         // A server that refuses everybody (a wrong password of ours, a closed door) is down for us, which delays; only a
         // refusal of this letter, while the door is open, is for good.
         Err(error) if error.is_permanent() && transport.test_connection().await.is_ok_and(|open| open) => {
@@ -152,27 +166,39 @@ fn letter(from: &Mailbox, (base_url, company): (&str, &str), mail: &Leased) -> R
 }
 
 async fn settle(pool: &PgPool, mail: &Leased, tried: Tried) -> Result<(), sqlx::Error> {
-    let (error, never) = match tried {
-        Tried::Sent => {
-            sqlx::query!("update outbox set sent_at = now(), error = null, lease_until = null where id = $1", mail.id)
-                .execute(pool)
-                .await?;
+    let (error, refused) = match tried {
+        Tried::Sent(said) => {
+            sqlx::query!(
+                "with tried as (update mail_try set outcome = 'accepted', said = $3 where id = $2)
+                 update outbox set sent_at = now(), error = null, lease_until = null where id = $1",
+                mail.id,
+                mail.attempt,
+                said
+            )
+            .execute(pool)
+            .await?;
             metrics::counter!("tenure_mails_sent_total").increment(1);
             return Ok(());
         }
-        Tried::Later(error) => (error, mail.tries >= TRIES),
+        Tried::Later(error) => (error, false),
         Tried::Never(error) => (error, true),
     };
+    let never = refused || mail.tries >= TRIES;
     // Seconds at first, then every hour.
     let pause = f64::from(2_i32.saturating_pow(u32::try_from(mail.tries.clamp(1, 12)).unwrap_or(12)).min(3600));
     sqlx::query!(
-        "update outbox set error = $2, lease_until = null, due_at = now() + make_interval(secs => $3),
+        "with tried as (
+             update mail_try set outcome = case when $6 then 'refused' else 'later' end, said = $2 where id = $5
+         )
+         update outbox set error = $2, lease_until = null, due_at = now() + make_interval(secs => $3),
                 failed_at = case when $4 then now() end
           where id = $1",
         mail.id,
         error,
         pause,
-        never
+        never,
+        mail.attempt,
+        refused
     )
     .execute(pool)
     .await?;

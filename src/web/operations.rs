@@ -12,7 +12,7 @@ use super::view::errors::Wrong;
 use super::view::home::Figure;
 use super::view::lists::Tab;
 use super::view::operations::{MailPage, MailRow, OutboxPage, PartRow, StuckRow, SystemPage};
-use super::view::parts::{Badge, Empty, Fact, Facts, Link};
+use super::view::parts::{Badge, Empty, Fact, Facts, Link, When};
 use super::view::shell::Nav;
 use super::view::states;
 use super::viewer::{self, Posted, Said, SignedIn};
@@ -165,9 +165,15 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
         facts.push(Fact::new("Request", link.label).href(link.href));
     }
     facts.extend(mail.sent_at.map(|at| Fact::new("Accepted", me.when(at).exact)));
-    facts.extend(
-        Some(mail.note(&me)).filter(|note| !note.is_empty()).map(|note| Fact::new("The mail server said", note)),
-    );
+    let (tries, all) = tries(&mut conn, &me, id).await?;
+    let earlier = all.saturating_sub(tries.len());
+    let waits = mail.sent_at.is_none() && mail.failed_at.is_none();
+    // Mails of earlier versions have no tries to list: what is known is the last answer.
+    match Some(mail.note(&me)).filter(|note| !note.is_empty()) {
+        Some(note) if tries.is_empty() => facts.push(Fact::new("The mail server said", note)),
+        Some(_) if waits => facts.push(Fact::new("Tried again", me.when(mail.due_at).relative)),
+        _ => {}
+    }
     let again = mail.failed_at.is_some() && mail.sent_at.is_none() && me.may(Operation::SendMailAgain);
     // What was erased cannot be sent.
     let again = again && mail.letter.as_object().is_some_and(|letter| !letter.is_empty());
@@ -176,11 +182,46 @@ pub async fn mail(State(state): State<AppState>, Path(id): Path<Uuid>, me: Signe
         facts: Facts(facts),
         text: crate::mail::text(mail.letter.clone(), (&state.config.web.base_url, &state.config.web.company))
             .unwrap_or_default(),
-        tries: Vec::new(),
+        tries,
+        earlier: if earlier == 0 { String::new() } else { format!("and {earlier} earlier") },
         retry: again.then(|| format!("/outbox/{id}/retry")),
         shell: me.shell(&state, &mut conn, mail.subject.clone(), Nav::Outbox).await?,
     };
     viewer::page(&page)
+}
+
+/// How many tries at a mail are listed.
+const TRIES: i64 = 10;
+
+/// The last tries at a mail, the newest first, and how many there were.
+async fn tries(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    mail: Uuid,
+) -> Result<(Vec<(When, Badge, String)>, usize), Error> {
+    let rows = sqlx::query!(
+        r#"select began_at, said, count(*) over () as "all!",
+                  coalesce(outcome, case when began_at > now() - interval '1 minute' then 'sending' else 'unknown' end)
+                      as "outcome!"
+             from mail_try where mail = $1 order by began_at desc, id desc limit $2"#,
+        mail,
+        TRIES
+    )
+    .fetch_all(conn)
+    .await?;
+    let all = rows.first().map_or(0, |row| usize::try_from(row.all).unwrap_or(0));
+    let tried = rows.into_iter().map(|row| {
+        let words = match (row.outcome.as_str(), row.said) {
+            ("unknown", _) => {
+                "The worker stopped before the mail server answered; the next try may be a second copy.".to_owned()
+            }
+            (_, said) => said.unwrap_or_default(),
+        };
+        // Many are hours or days old: which hour says more than how long ago.
+        let at = row.began_at.with_timezone(&me.live.zone).format("%a %-d %b, %H:%M").to_string();
+        (When { relative: at, ..me.when(row.began_at) }, states::mail_try(&row.outcome), words)
+    });
+    Ok((tried.collect(), all))
 }
 
 impl From<MailRefused> for Error {

@@ -278,6 +278,10 @@ async fn deeds(portal: &Portal, company: &Company, lan: PersonId) {
         .execute(&portal.owner)
         .await
         .unwrap();
+    sqlx::query("insert into mail_try (id, mail, outcome, said) select gen_random_uuid(), id, 'refused', '550 tnguyen is no user here' from outbox where message_id = 'm'")
+        .execute(&portal.owner)
+        .await
+        .unwrap();
     sqlx::query("insert into connection_check (id, system, asked_by, asked_at, finished_at, findings) select gen_random_uuid(), key, $1, now(), now(), '[{\"state\": \"well\", \"text\": \"judged by CN=Thị Lan Nguyễn,OU=Staff\"}]' from target_system limit 1")
         .bind(lan)
         .execute(&portal.owner)

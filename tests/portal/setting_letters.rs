@@ -1,11 +1,17 @@
 //! Letters about settings: to the other administrators, to the proposer, as tests to oneself; and a letter sent again.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::catalog::proposals;
+use tenure::config::MailConfig;
 use tenure::mail;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::settings::{Two, records, tell};
@@ -147,4 +153,87 @@ async fn a_letter_that_was_given_up_is_sent_again(options: PgPoolOptions, connec
     sqlx::query("update outbox set failed_at = now(), letter = '{}'").execute(db).await.unwrap();
     assert!(two.one.get(&page).await.find(&format!("form[action='{again}']")).is_none());
     assert_eq!(two.one.post(&again, &[]).await.status, StatusCode::CONFLICT);
+}
+
+/// A mail server that gives these answers to recipients, one after the other, and accepts everything else. Returns its
+/// address.
+async fn mail_server(answers: &[&'static str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("smtp://{}", listener.local_addr().unwrap());
+    let answers = Arc::new(Mutex::new(answers.iter().copied().collect::<VecDeque<_>>()));
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(speaks(socket, Arc::clone(&answers)));
+        }
+    });
+    address
+}
+
+async fn speaks(socket: TcpStream, answers: Arc<Mutex<VecDeque<&'static str>>>) -> std::io::Result<()> {
+    let (reads, mut writes) = socket.into_split();
+    let mut lines = BufReader::new(reads).lines();
+    writes.write_all(b"220 mail.example.com\r\n").await?;
+    let mut text = false;
+    while let Some(line) = lines.next_line().await? {
+        let answer = match line.split([' ', ':']).next().unwrap_or_default() {
+            "." => {
+                text = false;
+                "250 2.0.0 queued as 4711"
+            }
+            _ if text => continue,
+            "RCPT" => answers.lock().unwrap().pop_front().unwrap_or("250 2.1.5 ok"),
+            "DATA" => {
+                text = true;
+                "354 go on"
+            }
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+        writes.write_all(format!("{answer}\r\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+#[sqlx::test]
+async fn each_try_at_a_letter_is_told_with_the_servers_answer(options: PgPoolOptions, connect: PgConnectOptions) {
+    let two = Two::start(options, connect).await;
+    let db = &two.portal.owner;
+    two.propose(&two.draft("retention").await, &[("years", "8")]).await;
+    let id: Uuid = sqlx::query_scalar("select id from outbox").fetch_one(db).await.unwrap();
+    let page = format!("/outbox/{id}");
+    let tries = async || two.one.get(&page).await.find_all("[aria-label=Delivery] .versions li");
+    assert!(tries().await.is_empty() && !two.one.get(&page).await.text.contains("<h2>Tries</h2>"));
+    let url = mail_server(&["451 4.3.0 busy, try later", "250 2.1.5 ok", "550 5.1.1 no such user"]).await;
+    let config = MailConfig { url, user: None, password_file: None, from: "Tenure <tenure@example.com>".to_owned() };
+    let send = async || {
+        sqlx::query("update outbox set due_at = now()").execute(db).await.unwrap();
+        mail::send_due(&two.portal.pool, &config, ("https://tenure.example.com", "Example")).await.unwrap()
+    };
+    assert_eq!(send().await, 0);
+    let told = tries().await;
+    assert!(told.len() == 1 && told[0].contains("not now") && told[0].contains("4.3.0 busy, try later"), "{told:?}");
+    assert!(two.one.get(&page).await.text.contains("Tried again"), "and when it goes on");
+    // A worker that stopped before it knew: the try is there, and what came of it nobody can say.
+    let lost = "insert into mail_try (id, mail, began_at) select gen_random_uuid(), id, now() - interval '2 minutes' from outbox";
+    sqlx::query(lost).execute(db).await.unwrap();
+    assert_eq!(send().await, 1);
+    let told = tries().await;
+    assert!(
+        told.len() == 3 && told[0].contains("accepted") && told[0].contains("250 2.0.0 queued as 4711"),
+        "{told:?}"
+    );
+    assert!(told[1].contains("not now") && told[2].contains("answer unknown"), "the newest first: {told:?}");
+    // Refused for good, and sent once more by hand: what came before stays.
+    sqlx::query("update outbox set sent_at = null").execute(db).await.unwrap();
+    assert_eq!(send().await, 0);
+    assert!(tries().await[0].contains("refused") && tries().await[0].contains("no such user"), "{:?}", tries().await);
+    assert_eq!(two.one.post(&format!("{page}/retry"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(send().await, 1);
+    assert_eq!(tries().await.len(), 5);
+    // Very many are counted.
+    let many = "insert into mail_try (id, mail, outcome) select gen_random_uuid(), id, 'later' from outbox, generate_series(1, 30)";
+    sqlx::query(many).execute(db).await.unwrap();
+    assert_eq!(tries().await.len(), 10);
+    assert!(two.one.get(&page).await.text.contains("and 25 earlier"));
 }

@@ -19,6 +19,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("busy", "which object a worker is at"),
     ("sign_in_throttle", "how long somebody who mistypes has to wait; refused sign-ins are recorded"),
     ("delivery", "a password sealed for its reader; that it was asked for and revealed is recorded"),
+    ("mail_try", "how each try at sending a letter ended; what it tells is recorded"),
     ("mirror_cursor", "how far a target's feed was read"),
     ("directory_group", "what the target shows"),
     ("membership", "what the target shows"),

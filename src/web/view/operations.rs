@@ -57,8 +57,10 @@ pub struct MailPage {
     pub facts: Facts,
     /// Its plain text.
     pub text: String,
-    /// Each try: when, and what the server said.
+    /// Each try, the newest first: when, how it ended, and what the server said.
     pub tries: Vec<(When, Badge, String)>,
+    /// "and 12 earlier"; empty where all are listed.
+    pub earlier: String,
     /// `/outbox/{id}/retry`; none if there is nothing to try.
     pub retry: Option<String>,
 }

@@ -97,6 +97,18 @@ pub fn mail(state: &str) -> Badge {
     }
 }
 
+/// One try at sending a mail.
+pub fn mail_try(outcome: &str) -> Badge {
+    match outcome {
+        "accepted" => Badge::ok("accepted"),
+        "later" => Badge::warn("not now"),
+        "refused" => Badge::bad("refused"),
+        "sending" => Badge::info("being sent"),
+        "unknown" => Badge::warn("answer unknown"),
+        other => plain(other),
+    }
+}
+
 /// A connector, the worker, the mail server, the database.
 pub fn health(state: &str) -> Badge {
     match state {

@@ -21,9 +21,10 @@ use crate::support::company::{Company, SYSTEM, rules};
 use crate::support::recorded::{changed, look, watch};
 use crate::support::scripted::Scripted;
 
-/// Words in a line; whose turn it is and who lives changes with time alone.
+/// Words in a line; whose turn it is, who lives and how often a letter is tried changes with time alone.
 fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Vec<&str> = words.into_iter().filter(|word| !["routine", "worker_heartbeat"].contains(word)).collect();
+    let by_time = ["routine", "worker_heartbeat", "mail_try"];
+    let words: Vec<&str> = words.into_iter().filter(|word| !by_time.contains(word)).collect();
     if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
 }
 

@@ -279,7 +279,12 @@ fn operations() -> Vec<Sample> {
         subject: text("[REQ-000482] Please decide: New joiner"),
         facts: Facts(vec![Fact::code("To", "jonas.berg@example.com"), Fact::state("State", states::mail("retrying"))]),
         text: format!("Please decide\n\n{HOSTILE}\n{LONG}"),
-        tries: vec![(ago(200), states::mail("retrying"), text("451 4.3.0 try later"))],
+        tries: vec![
+            (ago(20), states::mail_try("sending"), String::new()),
+            (ago(200), states::mail_try("later"), text("451 4.3.0 try later")),
+            (ago(300), states::mail_try("refused"), text(LONG)),
+        ],
+        earlier: text("and 12 earlier"),
         retry: Some(text("/outbox/1/retry")),
     };
     let part = |name: &str, state: &str, line: &str| PartRow {
