@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Config, read_secret};
 use crate::evidence::anchoring::Anchoring;
 use crate::evidence::state;
+use crate::numbers::count;
 use crate::{db, mail, targets, worker};
 
 /// How one check came out.
@@ -69,7 +70,7 @@ pub async fn run(config: &Config, path: Option<&Path>, units: Vec<String>) -> an
         ),
         None => say("mail", Found::Doubtful("no [mail] section: messages stay in the outbox".to_owned())),
     }
-    anyhow::ensure!(ill == 0, "{ill} thing(s) to mend");
+    anyhow::ensure!(ill == 0, "{} to mend", count(ill, "thing", "things"));
     Ok(())
 }
 

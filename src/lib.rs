@@ -10,6 +10,9 @@ pub mod clock;
 /// Typed ids.
 pub mod ids;
 
+/// Numbers in sentences.
+pub mod numbers;
+
 /// PostgreSQL: pool, migrations, rights, errors worth another try.
 pub mod db;
 

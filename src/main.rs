@@ -17,6 +17,7 @@ use tenure::clock::Clock;
 use tenure::config::Config;
 use tenure::evidence::By;
 use tenure::evidence::signer::{self, Keeper};
+use tenure::numbers::count;
 use tenure::{access, db, doctor, people, seed, telemetry, web, worker};
 use tokio_util::sync::CancellationToken;
 
@@ -302,7 +303,7 @@ async fn import_people(config: &Config, file: &std::path::Path) -> anyhow::Resul
             for error in &errors {
                 eprintln!("{error}");
             }
-            anyhow::bail!("nothing was imported: {} error(s) in {}", errors.len(), file.display())
+            anyhow::bail!("nothing was imported: {} in {}", count(errors.len(), "error", "errors"), file.display())
         }
     }
 }

@@ -14,6 +14,7 @@ use tenure::evidence::signer::Keeper;
 use tenure::evidence::verify::{self, Report, Trust};
 use tenure::evidence::{By, log, renewal};
 use tenure::ids::RequestNumber;
+use tenure::numbers::count;
 
 #[derive(Subcommand)]
 pub enum EvidenceCommand {
@@ -177,8 +178,8 @@ async fn export(pool: &sqlx::PgPool, evidence: &EvidenceConfig, wanted: Export) 
         bundle::write(pool, &gathered, bundle::FolderSink::new(wanted.out.clone())?).await?;
     }
     println!(
-        "{} record(s) in {}; check them with: tenure evidence verify {1}",
-        gathered.records(),
+        "{} in {}; check the bundle with: tenure evidence verify {1}",
+        count(gathered.records(), "record", "records"),
         wanted.out.display()
     );
     Ok(())

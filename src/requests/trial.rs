@@ -17,6 +17,7 @@ use crate::catalog::{
 };
 use crate::grants::together::{Together, together};
 use crate::ids::{EntitlementId, PersonId, RequestNumber};
+use crate::numbers::count;
 use crate::people::{self, EmploymentType};
 use crate::plan::Answers;
 
@@ -54,10 +55,6 @@ impl Tried {
         let differ = rows.len();
         Self { on, differ, rows: rows.into_iter().take(ROWS).collect(), follows }
     }
-}
-
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 /// Tries a proposed body beside the one it would replace; None where a body is not of its kind.

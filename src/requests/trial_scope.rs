@@ -4,10 +4,11 @@
 use sqlx::PgConnection;
 
 use super::RequestError;
-use super::trial::{Row, Tried, count};
+use super::trial::{Row, Tried};
 use crate::catalog::proposals::{SystemBody, places_outside};
 use crate::catalog::{self, UnitScope};
 use crate::ids::RequestNumber;
+use crate::numbers::count;
 
 /// Objects of one kind that are named.
 const NAMED: i64 = 20;

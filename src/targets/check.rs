@@ -148,20 +148,34 @@ async fn outside(pool: &PgPool, system: &str, scope: &Scope) -> Option<Finding> 
         named.push_str(&place.parent);
     }
     let more = if units > MOST_PLACES { format!(" and {} more", units - MOST_PLACES) } else { String::new() };
-    let what = if scope.set.is_whole() {
-        "what is asked for them waits for a person where the rights are not delegated (name the unit to check it)"
-    } else {
-        "what is asked for them is refused"
+    Some(Finding::new(Health::Doubtful, lie_outside(total, &format!("{named}{more}"), scope.set.is_whole())))
+}
+
+fn lie_outside(accounts: i64, places: &str, whole: bool) -> String {
+    let (accounts, they, them) = match accounts {
+        1 => ("1 account of a person lies".to_owned(), "it is", "it"),
+        many => (format!("{many} accounts of people lie"), "they are", "them"),
     };
-    let text = format!(
-        "{total} account(s) of people lie outside the units in scope, in {named}{more}: they are read, and {what}"
-    );
-    Some(Finding::new(Health::Doubtful, text))
+    let what = if whole {
+        "waits for a person where the rights are not delegated (name the unit to check it)"
+    } else {
+        "is refused"
+    };
+    format!("{accounts} outside the units in scope, in {places}: {they} read, and what is asked for {them} {what}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_account_is_told_as_one() {
+        assert_eq!(
+            lie_outside(1, "OU=Werk", false),
+            "1 account of a person lies outside the units in scope, in OU=Werk: it is read, and what is asked for it is refused"
+        );
+        assert!(lie_outside(3, "OU=Werk and 2 more", true).starts_with("3 accounts of people lie outside the units"));
+    }
 
     fn own(units: &[&str]) -> Vec<String> {
         units.iter().map(|unit| (*unit).to_owned()).collect()

@@ -1,5 +1,7 @@
 //! Words that pages use for what the domain names briefly: kinds, attributes, systems, roles.
 
+pub use crate::numbers::count;
+
 /// A kind of request: "Joiner".
 pub fn kind(kind: &str) -> &'static str {
     match kind {
@@ -106,11 +108,6 @@ pub fn decides_as(role: &str) -> &'static str {
         "security" => "for security",
         _ => "for the service desk",
     }
-}
-
-/// "1 change", "3 changes".
-pub fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 /// A length of working time: "12 min", "3 h 20 min", "26 h". A working day is not as long as a day, so there are no days.

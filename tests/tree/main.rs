@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "config",
     "clock",
     "ids",
+    "numbers",
     "db",
     "telemetry",
     "target",
