@@ -124,7 +124,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
     let actor = me.actor();
     permit::<op::SeePerson>(&mut conn, &actor, Object::Person(id)).await?;
     let may = May::of(&mut conn, &actor, id).await?;
-    let fully = may.see_fully;
+    let fully = may.they(Operation::SeePersonFully);
     let line = lookup::person(&mut conn, id).await?.ok_or_else(Error::not_found)?;
     let accounts = if fully { look::accounts_of(&mut conn, id).await? } else { Vec::new() };
     let held = if fully { held(&mut conn, &me, id).await? } else { Vec::new() };
@@ -161,53 +161,31 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
 }
 
 /// What the viewer may do about somebody: asked at once, for what the page offers.
-struct May {
-    see_fully: bool,
-    change: bool,
-    give_role: bool,
-    ask_unlock: bool,
-    ask_reset: bool,
-    ask_access: bool,
-    ask_leaver: bool,
-    propose_erasure: bool,
-    delegate_for: bool,
-}
+struct May(Vec<Operation>);
+
+/// What a person's page offers.
+const OFFERED: [Operation; 9] = [
+    Operation::SeePersonFully,
+    Operation::ChangePerson,
+    Operation::GiveRole,
+    Operation::AskUnlock,
+    Operation::AskPasswordReset,
+    Operation::AskAccess,
+    Operation::AskLeaver,
+    Operation::ProposeErasure,
+    Operation::DelegateFor,
+];
 
 impl May {
     async fn of(conn: &mut PgConnection, actor: &Actor, person: PersonId) -> Result<Self, Error> {
-        let operations = [
-            Operation::SeePersonFully,
-            Operation::ChangePerson,
-            Operation::GiveRole,
-            Operation::AskUnlock,
-            Operation::AskPasswordReset,
-            Operation::AskAccess,
-            Operation::AskLeaver,
-            Operation::ProposeErasure,
-            Operation::DelegateFor,
-        ];
-        let [
-            see_fully,
-            change,
-            give_role,
-            ask_unlock,
-            ask_reset,
-            ask_access,
-            ask_leaver,
-            propose_erasure,
-            delegate_for,
-        ] = access::allowed(conn, actor, Object::Person(person), operations).await?;
-        Ok(Self {
-            see_fully,
-            change,
-            give_role,
-            ask_unlock,
-            ask_reset,
-            ask_access,
-            ask_leaver,
-            propose_erasure,
-            delegate_for,
-        })
+        let allowed = access::allowed(conn, actor, Object::Person(person), OFFERED).await?;
+        Ok(Self(OFFERED.into_iter().zip(allowed).filter_map(|(operation, may)| may.then_some(operation)).collect()))
+    }
+
+    /// One of [`OFFERED`].
+    fn they(&self, operation: Operation) -> bool {
+        debug_assert!(OFFERED.contains(&operation), "{operation:?} was not asked for");
+        self.0.contains(&operation)
     }
 }
 
@@ -301,7 +279,7 @@ async fn notices(
     if let Some(day) = last_day.filter(|_| line.state == "active" && open_end && !asked) {
         let mut leaves = notice(Tone::Warn, &format!("Leaves on {}.", super::view::parts::long_day(day)), "");
         "Nobody has asked for the end of their accounts: they would stay enabled.".clone_into(&mut leaves.text);
-        if may.ask_leaver {
+        if may.they(Operation::AskLeaver) {
             leaves.action = Some(Link::new("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
         }
         notices.push(leaves);
@@ -311,16 +289,16 @@ async fn notices(
 
 fn buttons(may: &May, line: &Line) -> Vec<Link> {
     let mut buttons = Vec::new();
-    if may.change && !matches!(line.state.as_str(), "withdrawn" | "erased") {
+    if may.they(Operation::ChangePerson) && !matches!(line.state.as_str(), "withdrawn" | "erased") {
         buttons.push(Link::new("Change …", format!("/people/{}/edit", line.id)));
     }
-    if may.give_role && line.state == "active" {
+    if may.they(Operation::GiveRole) && line.state == "active" {
         buttons.push(Link::new("Roles …", format!("/people/{}/roles", line.id)));
     }
-    if line.locked && may.ask_unlock {
+    if line.locked && may.they(Operation::AskUnlock) {
         buttons.push(Link::new("Unlock", format!("/requests/new/unlock?person={}", line.id)));
     }
-    if line.accounts > 0 && may.ask_reset {
+    if line.accounts > 0 && may.they(Operation::AskPasswordReset) {
         buttons.push(Link::new("Reset password …", format!("/requests/new/password_reset?person={}", line.id)));
     }
     buttons
@@ -328,19 +306,19 @@ fn buttons(may: &May, line: &Line) -> Vec<Link> {
 
 fn changes(may: &May, line: &Line) -> Vec<MenuAction> {
     let mut changes = Vec::new();
-    if matches!(line.state.as_str(), "left" | "withdrawn") && may.propose_erasure {
+    if matches!(line.state.as_str(), "left" | "withdrawn") && may.they(Operation::ProposeErasure) {
         changes.push(MenuAction::link("Erase personal data …", format!("/people/{}/erasure", line.id)).danger());
     }
     if matches!(line.state.as_str(), "left" | "withdrawn" | "erased") {
         return changes;
     }
-    if may.delegate_for && line.state == "active" {
+    if may.they(Operation::DelegateFor) && line.state == "active" {
         changes.push(MenuAction::link("Who stands in …", format!("/people/{}/delegations", line.id)));
     }
-    if may.ask_access {
+    if may.they(Operation::AskAccess) {
         changes.push(MenuAction::link("Access …", format!("/requests/new/access?person={}", line.id)));
     }
-    if may.ask_leaver {
+    if may.they(Operation::AskLeaver) {
         changes.push(MenuAction::link("Leaves …", format!("/requests/new/leaver?person={}", line.id)));
     }
     changes

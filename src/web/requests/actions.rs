@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::access::{Object, op, permit};
+use crate::access::{Object, Op, op, permit};
 use crate::ids::StepId;
 use crate::requests::{self as asking, Request, RequestError, desk};
 use crate::web::view::errors::{ConfirmPage, Wrong};
@@ -18,6 +18,14 @@ use crate::web::view::states;
 use crate::web::viewer::{self, Posted, Said, SignedIn};
 use crate::web::{AppState, Error};
 
+/// The request, for whoever may do that to it; who may not is told so before anything about it is.
+async fn permitted<O: Op>(state: &AppState, me: &SignedIn, number: &str) -> Result<Request, Error> {
+    let mut conn = state.pool.acquire().await?;
+    let request = find(&mut conn, number).await?;
+    permit::<O>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
+    Ok(request)
+}
+
 /// `POST /requests/{number}/comments`
 pub async fn comment(
     State(state): State<AppState>,
@@ -25,12 +33,9 @@ pub async fn comment(
     Posted { me, fields }: Posted,
 ) -> Result<Response, Error> {
     let body = fields.raw("comment");
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Comment>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
+    permitted::<op::Comment>(&state, &me, &number).await?;
     match desk::comment(&state.pool, me.now, &me.actor(), number_of(&number)?, body).await {
-        Ok(()) => viewer::see_saying(&state, &format!("/requests/{number}"), Said::Commented),
+        Ok(()) => viewer::see_saying(&state, &address(&number), Said::Commented),
         Err(RequestError::Fields(fields)) => {
             let mut errors = FormErrors::default();
             fields.into_iter().for_each(|error| errors.add("comment", error.message));
@@ -43,7 +48,11 @@ pub async fn comment(
 
 /// The error with a way back to the request.
 fn back(error: RequestError, number: &str) -> Error {
-    Error::from(error).link("Back to the request", format!("/requests/{number}"))
+    Error::from(error).link("Back to the request", address(number))
+}
+
+fn address(number: &str) -> String {
+    format!("/requests/{number}")
 }
 
 /// `POST /requests/{number}/assignment`
@@ -60,7 +69,7 @@ pub async fn assign(
     desk::assign(&state.pool, me.now, &me.actor(), number_of(&number)?, assignee)
         .await
         .map_err(|error| back(error, &number))?;
-    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Assigned)
+    viewer::see_saying(&state, &address(&number), Said::Assigned)
 }
 
 /// A page that asks before something is done to a request.
@@ -72,7 +81,7 @@ async fn confirm(
     status: StatusCode,
 ) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
-    let address = format!("/requests/{}", request.number.0);
+    let address = address(&request.number.0.to_string());
     let page = ConfirmPage {
         shell: me.shell(state, &mut conn, asks.title.clone(), Nav::Requests).await?,
         crumbs: vec![
@@ -127,10 +136,7 @@ pub async fn cancellation_page(
     Path(number): Path<String>,
     me: SignedIn,
 ) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Cancel>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
+    let request = permitted::<op::Cancel>(&state, &me, &number).await?;
     confirm(&state, &me, &request, cancellation(&request), StatusCode::OK).await
 }
 
@@ -144,7 +150,7 @@ pub async fn cancel(
     asking::cancel::cancel(&state.pool, me.now, &me.actor(), number_of(&number)?, reason)
         .await
         .map_err(|error| back(error, &number))?;
-    viewer::see_saying(&state, &format!("/requests/{number}"), Said::Cancelled)
+    viewer::see_saying(&state, &address(&number), Said::Cancelled)
 }
 
 fn priority(request: &Request, chosen: &str) -> ConfirmPage {
@@ -170,10 +176,7 @@ pub async fn priority_page(
     Path(number): Path<String>,
     me: SignedIn,
 ) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Prioritise>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
+    let request = permitted::<op::Prioritise>(&state, &me, &number).await?;
     let asks = priority(&request, &request.priority.to_string());
     confirm(&state, &me, &request, asks, StatusCode::OK).await
 }
@@ -184,15 +187,11 @@ pub async fn prioritise(
     Path(number): Path<String>,
     Posted { me, fields }: Posted,
 ) -> Result<Response, Error> {
-    // Who may not is told so before anything about the request is.
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Prioritise>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
+    let request = permitted::<op::Prioritise>(&state, &me, &number).await?;
     let (typed, reason) = (fields.text("priority"), fields.text("reason"));
     let new = desk::Prioritised { priority: typed.parse().unwrap_or(0), reason };
     match desk::prioritise(&state.pool, me.now, &me.actor(), number_of(&number)?, new).await {
-        Ok(()) => viewer::see_saying(&state, &format!("/requests/{number}"), Said::Prioritised),
+        Ok(()) => viewer::see_saying(&state, &address(&number), Said::Prioritised),
         Err(RequestError::Fields(errors)) => {
             let asks =
                 ConfirmPage { errors: form_errors(errors), reason: reason.to_owned(), ..priority(&request, typed) };
@@ -212,7 +211,7 @@ pub async fn retry(
     desk::step(&state.pool, me.now, &me.actor(), which, &desk::Say::Retry)
         .await
         .map_err(|error| back(error, &number))?;
-    Ok(viewer::see(&format!("/requests/{number}")))
+    Ok(viewer::see(&address(&number)))
 }
 
 fn leaving_out(request: &Request, step: StepId) -> ConfirmPage {
@@ -234,10 +233,7 @@ pub async fn skip_page(
     Path((number, step)): Path<(String, StepId)>,
     me: SignedIn,
 ) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &number).await?;
-    permit::<op::Skip>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
-    drop(conn);
+    let request = permitted::<op::Skip>(&state, &me, &number).await?;
     confirm(&state, &me, &request, leaving_out(&request, step), StatusCode::OK).await
 }
 
@@ -249,7 +245,7 @@ pub async fn skip(
 ) -> Result<Response, Error> {
     let say = desk::Say::Skip { reason: fields.text("reason").to_owned() };
     match desk::step(&state.pool, me.now, &me.actor(), (number_of(&number)?, step), &say).await {
-        Ok(()) => Ok(viewer::see(&format!("/requests/{number}"))),
+        Ok(()) => Ok(viewer::see(&address(&number))),
         Err(RequestError::Fields(fields)) => {
             let mut conn = state.pool.acquire().await?;
             let request = find(&mut conn, &number).await?;
