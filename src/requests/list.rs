@@ -34,6 +34,14 @@ pub struct Line {
     pub waits_for: Vec<String>,
 }
 
+impl Line {
+    /// When the clock runs out that runs out first: the response while nobody has answered, or the resolution.
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        let respond_by = self.respond_by.filter(|_| self.first_response_at.is_none());
+        [respond_by, self.resolve_by].into_iter().flatten().min()
+    }
+}
+
 /// How a list is sorted. Each has an index of its own and a keyset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
@@ -75,7 +83,7 @@ pub struct Key {
 
 impl From<&Line> for Key {
     fn from(line: &Line) -> Self {
-        Self { at: line.resolve_by, priority: line.priority, number: line.number.0 }
+        Self { at: line.next_due(), priority: line.priority, number: line.number.0 }
     }
 }
 
@@ -113,7 +121,7 @@ pub async fn list(
         match filter.sort {
             Sort::Number => query.push(" and r.number < ").push_bind(after.number),
             Sort::Clock => query
-                .push(" and (coalesce(r.resolve_by, 'infinity'), r.number) > (coalesce(")
+                .push(format_args!(" and ({NEXT_DUE}, r.number) > (coalesce("))
                 .push_bind(after.at)
                 .push("::timestamptz, 'infinity'), ")
                 .push_bind(after.number)
@@ -127,11 +135,11 @@ pub async fn list(
         };
     }
     let order = match filter.sort {
-        Sort::Number => " order by r.number desc",
-        Sort::Clock => " order by coalesce(r.resolve_by, 'infinity'), r.number",
-        Sort::Priority => " order by r.priority, r.number",
+        Sort::Number => " order by r.number desc".to_owned(),
+        Sort::Clock => format!(" order by {NEXT_DUE}, r.number"),
+        Sort::Priority => " order by r.priority, r.number".to_owned(),
     };
-    query.push(order).push(format_args!(" limit {limit}) r")).push(JOINED).push(order);
+    query.push(&order).push(format_args!(" limit {limit}) r")).push(JOINED).push(order);
     query.build().persistent(!planned_anew(filter)).fetch_all(conn).await?.iter().map(line).collect()
 }
 
@@ -160,6 +168,10 @@ pub async fn counts<const N: usize>(
     let counts: Vec<i64> = query.build_query_scalar().persistent(!anew).fetch_one(conn).await?;
     Ok(std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)))
 }
+
+/// [`Line::next_due`], as the index has it; what has no clock comes last.
+const NEXT_DUE: &str =
+    "coalesce(least(case when r.first_response_at is null then r.respond_by end, r.resolve_by), 'infinity')";
 
 /// From when on what is open is at risk, as the index has it: by its resolution, and by its response while nobody has
 /// answered.

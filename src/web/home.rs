@@ -7,13 +7,14 @@ use sqlx::PgConnection;
 
 use super::lookup::{self, Find};
 use super::view::home::{Figure, HomePage, TeamMember, TourStep, Waiting};
+use super::view::lists::RequestRow;
 use super::view::parts::{Badge, Count, Link, Person};
 use super::view::shell::Nav;
 use super::viewer::{self, SignedIn};
 use super::{AppState, Error, requests, words};
 use crate::access::Operation;
 use crate::evidence::history;
-use crate::requests::list::{COUNTED, Filter, Sort, counts, list, waiting_for};
+use crate::requests::list::{COUNTED, Filter, Line, Sort, counts, list, waiting_for};
 
 /// How far the records of a week are counted.
 const RECORDS_COUNTED: i64 = 10_000;
@@ -31,7 +32,8 @@ pub async fn page(State(state): State<AppState>, me: SignedIn) -> Result<Respons
         waits,
         list_title: list_title.to_owned(),
         list_link: Some(list_link),
-        list: lines.iter().map(|line| requests::row(&me, line)).collect(),
+        list: lines.iter().map(|line| row(&me, line)).collect(),
+        list_due: if me.may(Operation::SeeQueue) { "Next clock" } else { "Expected" },
         ask: asks(&me),
         team,
         team_count,
@@ -96,6 +98,16 @@ fn listed(me: &SignedIn) -> (&'static str, Link, Filter) {
     }
     let mine = Filter { asked_by: Some(me.viewer().person), ..newest };
     ("You asked for", Link::new("All requests", "/requests"), mine)
+}
+
+/// A line of it: to the desk with what it is sorted by.
+fn row(me: &SignedIn, line: &Line) -> RequestRow {
+    let row = requests::row(me, line);
+    if me.may(Operation::SeeQueue) {
+        RequestRow { expected: line.next_due().map(|at| me.when(at)), ..row }
+    } else {
+        row
+    }
 }
 
 async fn waits(conn: &mut PgConnection, me: &SignedIn) -> Result<Vec<Waiting>, Error> {

@@ -295,6 +295,35 @@ async fn at_risk_is_what_has_used_most_of_its_working_time_and_runs(options: PgP
 }
 
 #[sqlx::test]
+async fn the_queue_follows_the_clock_that_runs_out_first(options: PgPoolOptions, connect: PgConnectOptions) {
+    let stage = Stage::new(options, connect).await;
+    let company = stage.company;
+    // Both due in two days; of the one the response, of the other all.
+    let answered = stage.ask(company.employee, RequestKind::MailboxAccess, &CALENDAR).await;
+    let leaver =
+        stage.ask(company.manager, RequestKind::Leaver, &[("person", "bvogt"), ("last_day", "2026-12-16")]).await;
+    stage
+        .set("update request set respond_by = '2026-11-25 09:00Z', resolve_by = '2026-11-25 10:00Z' where number = 2")
+        .await;
+    let desk = stage.portal.browser_of(company.desk).await;
+    let order = async || desk.get("/queue").await.find_all("table.queue .code a");
+    let said = [("comment", "We look at it.")];
+    assert_eq!(order().await, [answered.to_string(), leaver.to_string()], "the first response is due today");
+    let home = desk.get("/").await;
+    assert!(home.find_all("th").contains(&"Next clock".to_owned()), "{}", home.text);
+    assert_eq!(home.find_all("td.code a"), order().await);
+    assert_eq!(desk.post("/requests/1/comments", &said).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        order().await,
+        [leaver.to_string(), answered.to_string()],
+        "nobody waits for an answer to that any more"
+    );
+    // What stands still comes last, page by page as in one.
+    stage.says(company.anna, answered, Verdict::SendBack).await;
+    assert_eq!(order().await, [leaver.to_string(), answered.to_string()]);
+}
+
+#[sqlx::test]
 async fn what_waits_for_its_day_is_not_at_risk_before(options: PgPoolOptions, connect: PgConnectOptions) {
     let stage = Stage::new(options, connect).await;
     let leaves = [("person", "avogel"), ("last_day", "2026-12-16")];

@@ -11,9 +11,11 @@ async fn a_long_queue_is_counted_so_far_and_says_so(options: PgPoolOptions, conn
     let portal = Portal::start(options, connect).await;
     let company = portal.company().await;
     sqlx::query(
-        "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, resolve_by)
+        "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, resolve_by,
+                              respond_by, first_response_at)
          select gen_random_uuid(), k, 'access', 'deciding', 'Access ' || k, $1, $1, now(), '{}', 'n' || k,
-                case when k % 2 = 0 then now() + make_interval(days => 10, mins => k) end
+                case when k % 2 = 0 then now() + make_interval(days => 10, mins => k) end,
+                case when k % 3 = 0 then now() + make_interval(days => 10, mins => 2 * k) end, case when k % 5 = 0 then now() end
            from generate_series(1, 1100) k",
     )
     .bind(company.anna)

@@ -71,6 +71,8 @@ pub struct HomePage {
     pub waits: Vec<Waiting>,
     /// Heading of the list of requests: "You asked for", "Breaches next", "Lately done".
     pub list_title: String,
+    /// What the times in it are: "Expected", "Next clock".
+    pub list_due: &'static str,
     /// A link at the right of that heading: all requests, the queue, the history.
     pub list_link: Option<Link>,
     /// The requests in it.

@@ -75,6 +75,7 @@ fn home_of(shell: Shell, greeting: &str) -> HomePage {
         figures: Vec::new(),
         waits: Vec::new(),
         list_title: text("You asked for"),
+        list_due: "Expected",
         list_link: Some(Link::new("All requests", "/requests")),
         list: Vec::new(),
         ask: Vec::new(),
@@ -123,6 +124,7 @@ fn home() -> Vec<Sample> {
         figures: figures(),
         waits: waits(),
         list_title: text("Breaches next"),
+        list_due: "Next clock",
         list: requests(),
         ask: ask(),
         ..home_of(desk(), "Good afternoon, Amira")
