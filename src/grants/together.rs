@@ -12,6 +12,8 @@ pub struct Together {
     pub person: PersonId,
     pub person_name: String,
     pub rule: String,
+    /// What somebody could do who held both.
+    pub reason: String,
     pub one: String,
     pub other: String,
 }
@@ -100,6 +102,7 @@ pub async fn together(
         person: row.person,
         person_name: row.person_name,
         rule: rule(row.at).map(|rule| rule.name.clone()).unwrap_or_default(),
+        reason: rule(row.at).map(|rule| rule.reason.clone()).unwrap_or_default(),
         one: row.one,
         other: row.other,
     });

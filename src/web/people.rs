@@ -22,7 +22,7 @@ use crate::access::{self, Actor, Object, Operation, op, permit};
 use crate::catalog;
 use crate::evidence::{action, history};
 use crate::grants;
-use crate::grants::together::together;
+use crate::grants::together::{Together, together};
 use crate::ids::PersonId;
 use crate::mirror::look;
 use crate::requests::list::{Filter, Sort, list};
@@ -236,9 +236,32 @@ async fn all_notices(
     let mut all: Vec<Notice> =
         away.map(|text| Notice { tone: Tone::Quiet, lead: "Away.".to_owned(), text, action: None }).collect();
     if let Some(accounts) = accounts {
+        all.extend(held_together(conn, (me, may), line).await?);
         all.extend(notices(conn, may, line, accounts).await?);
     }
     Ok(all)
+}
+
+/// What they hold against the rules of separation, why it matters, and where the viewer can do something about it.
+async fn held_together(
+    conn: &mut PgConnection,
+    (me, may): (&SignedIn, &May),
+    line: &Line,
+) -> Result<Vec<Notice>, Error> {
+    let rules = catalog::separation(conn).await?;
+    let found = together(conn, &rules, Some(line.id)).await?;
+    let action = if line.state == "active" && may.they(Operation::AskAccess) {
+        Some(Link::new("Give up one …", format!("/requests/new/access?person={}", line.id)))
+    } else {
+        me.may(Operation::SeeSettings).then(|| Link::new("The rules", "/settings/separation"))
+    };
+    let notice = |one: Together| Notice {
+        tone: Tone::Warn,
+        lead: "Holds together what is kept apart:".to_owned(),
+        text: format!("{} and {}, by the rule “{}”. {}", one.one, one.other, one.rule, one.reason),
+        action: action.clone(),
+    };
+    Ok(found.into_iter().map(notice).collect())
 }
 
 /// What concerns everybody who looks. A last day by itself changes no account: only a leaver's request does.
@@ -262,10 +285,6 @@ async fn notices(
             notices.push(notice(Tone::Bad, "Has left.", "An account of theirs is still enabled."));
         }
         _ => {}
-    }
-    let rules = catalog::separation(conn).await?;
-    for one in together(conn, &rules, Some(line.id)).await? {
-        notices.push(notice(Tone::Warn, "Holds together what is kept apart.", &format!("{}.", one.words())));
     }
     let last_day = line.employment.as_ref().and_then(|employment| employment.last_day);
     let open_end = accounts.iter().any(|account| account.enabled && account.expires_at.is_none());

@@ -121,7 +121,10 @@ pub async fn page(
         agents: if me.may(Operation::Assign) { assignees } else { Vec::new() },
         here: here(&fields),
         pager,
-        empty: Empty::new("Nothing is open here", "Look at another view, or take a break."),
+        empty: match view {
+            "risk" => Empty::new("Nothing is at risk here", "Every clock that runs has time left."),
+            _ => Empty::new("Nothing is open here", "Look at another view, or take a break."),
+        },
         shell: me.shell(&state, &mut conn, "Queue", Nav::Queue).await?,
     };
     viewer::page(&page)

@@ -37,6 +37,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("manager", "/me", "me"),
     ("desk", "/", "home-desk"),
     ("desk", "/queue", "queue"),
+    ("desk", "/queue?view=risk", "queue-at-risk"),
     ("desk", "/approvals", "approvals"),
     ("desk", "/requests/{n}/items/1/decision", "decision"),
     ("desk", "/people", "people"),
@@ -66,6 +67,10 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("admin", "/settings/routes", "routes"),
     ("admin", "/settings/naming", "naming"),
     ("admin", "/settings/birthright", "birthright"),
+    ("admin", "/settings/separation", "separation"),
+    ("admin", "{apart}", "draft-separation"),
+    ("admin", "{apart}/rules/0", "rule-separation"),
+    ("admin", "/settings/system:ad:corp.example.com", "units"),
     ("admin", "/system", "system"),
     ("admin", "/system/ad:corp.example.com", "target-directory"),
     ("admin", "/system/exchange:onprem", "target-exchange"),
@@ -171,6 +176,7 @@ async fn settings(portal: &Portal) -> Vec<(&'static str, String)> {
         ("{mail}", "mail"),
         ("{units}", "system:ad:corp.example.com"),
         ("{proposal}", "retention"),
+        ("{apart}", "separation"),
     ] {
         browser.go(&format!("/settings/{subject}")).await;
         browser.press("Propose a change").await;
@@ -190,6 +196,7 @@ async fn settings(portal: &Portal) -> Vec<(&'static str, String)> {
         let button = match subject {
             "retention" => "//button[@value='propose']",
             "routes" => "//button[@value='down:2']",
+            "separation" => "//button[@value='remove:2']",
             _ => "//button[normalize-space(.)='Keep and see what changes']",
         };
         browser.click(button).await;

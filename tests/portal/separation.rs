@@ -241,13 +241,22 @@ async fn a_rule_is_tried_on_those_who_hold_both_and_released(options: PgPoolOpti
     let file = one.get("/exports/together.csv").await;
     assert!(file.text.contains("Anna Vogel,post and pay,Ledger,Payments"), "{}", file.text);
     let person = one.get(&format!("/people/{}", set.company.anna)).await;
-    assert!(person.text.contains("Holds together what is kept apart."));
+    let notice = person.find(".note.warn").unwrap();
+    assert!(notice.contains("Holds together what is kept apart: Ledger and Payments, by the rule “post and pay”."));
+    assert!(notice.contains("One person could book an invoice and pay it."), "and why it matters: {notice}");
+    assert!(person.find(".note.warn a[href='/settings/separation']").is_some(), "an administrator changes the rule");
+    let asks = set.portal.browser_of(set.company.lead).await.get(&format!("/people/{}", set.company.anna)).await;
+    let give_up = format!(".note.warn a[href='/requests/new/access?person={}']", set.company.anna);
+    assert!(asks.find(&give_up).is_some(), "who may ask for access asks for less: {}", asks.text);
     // The rule is taken out, and another drawn up in the form: what is wrong is told at its field.
     let draft = one.post("/settings/drafts", &[("subject", "separation")]).await.location().to_owned();
-    let form = one.get(&draft).await.filled("main form.columns");
-    one.post(&draft, &with(&form, &[("what", "remove:0")])).await;
+    let page = one.get(&draft).await;
+    assert!(page.text.contains("Ledger apart from Payments: cannot be asked for"), "by name: {}", page.text);
+    assert!(page.find("button[value^=up], button[value^=down]").is_none(), "their order says nothing");
+    one.post(&draft, &with(&page.filled("main form.columns"), &[("what", "remove:0")])).await;
     let tried = one.get(&draft).await;
     let shown = tried.find_all(".changes > div").join(" / ");
+    assert!(shown.contains("Rules removed: 1 · post and pay") && !shown.contains("Order"), "{shown}");
     assert!(shown.contains("Anna Vogel") && shown.contains("post and pay: Ledger and Payments"), "{shown}");
     let rule = format!("{draft}/rules/new");
     let form = one.get(&rule).await.filled("main form.columns");

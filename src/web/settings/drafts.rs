@@ -9,9 +9,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::spec::{self, Places, Section};
-use super::{changes, fill, letters, named, overview, versions};
+use super::{changes, fill, letters, named, overview, versions, words};
 use crate::access::{Object, op, permit};
-use crate::catalog::proposals::{self as proposed, Draft, EntryBody, NewProposal, SiteBody, Subject};
+use crate::catalog::proposals::{self as proposed, Draft, EntryBody, Kind, NewProposal, SiteBody, Subject};
 use crate::catalog::{CatalogError, Held, Risk};
 use crate::mail;
 use crate::mirror::look;
@@ -157,6 +157,14 @@ async fn show(
     }
     let title = named(&mut conn, &draft.subject).await?;
     let chosen = fields.raw("letter").to_owned();
+    let listed = match spec::list(&draft.subject) {
+        Some(list) => {
+            let named = words::names(&mut conn, &draft.body).await?;
+            let ordered = draft.subject != Subject::Rules(Kind::Separation);
+            Some(rules(id, &draft.body[list], (&named, ordered)))
+        }
+        None => None,
+    };
     let page = DraftPage {
         crumbs: vec![
             Crumb::to("Settings", "/settings"),
@@ -169,7 +177,7 @@ async fn show(
         },
         action: format!("/settings/drafts/{id}"),
         base: current.version,
-        rules: spec::list(&draft.subject).map(|list| rules(id, &draft.body[list])),
+        rules: listed,
         add: format!("/settings/drafts/{id}/rules/new"),
         sections: fill::shown(&sections, &fields, &errors),
         changes,
@@ -183,21 +191,22 @@ async fn show(
     viewer::page_with(status, &page)
 }
 
-fn rules(draft: Uuid, list: &Json) -> Vec<RuleRow> {
+/// The rules of a draft, a line each. Where their order says nothing they are not moved.
+fn rules(draft: Uuid, list: &Json, (names, ordered): (&words::Names, bool)) -> Vec<RuleRow> {
     let rules = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |(at, rule): (usize, &Json)| RuleRow {
         at,
         title: rule["name"].as_str().unwrap_or("without a name").to_owned(),
-        text: in_short(rule),
+        text: in_short(rule, names),
         href: format!("/settings/drafts/{draft}/rules/{at}"),
-        first: at == 0,
-        last: at + 1 == rules.len(),
+        first: !ordered || at == 0,
+        last: !ordered || at + 1 == rules.len(),
     };
     rules.iter().enumerate().map(row).collect()
 }
 
 /// A rule in a line: whom it is for, and what follows.
-fn in_short(rule: &Json) -> String {
+fn in_short(rule: &Json, names: &words::Names) -> String {
     let texts = |value: &Json, of: Option<&str>| -> Vec<String> {
         let texts = value.as_array().into_iter().flatten().map(|one| of.map_or(one, |of| &one[of]));
         texts.filter_map(|text| text.as_str().map(spec::kind_words)).collect()
@@ -205,13 +214,12 @@ fn in_short(rule: &Json) -> String {
     if let Some(given) = rule["entitlements"].as_array() {
         let when = rule["when"].as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
         let when = when.collect::<Vec<_>>().join(", ");
-        let given = shared::count(given.len(), "entry", "entries");
-        return format!("{}: {given}", if when.is_empty() { "everybody" } else { &when });
+        let whom = if when.is_empty() { "everybody" } else { &when };
+        return format!("{whom}: {}", words::some(given, names));
     }
     if let (Some(one), Some(other)) = (rule["one"].as_array(), rule["other"].as_array()) {
-        let entries = |side: &[Json]| shared::count(side.len(), "entry", "entries");
-        let then = if rule["then"] == "refuse" { "refused" } else { "security decides as well" };
-        return format!("{} apart from {}: {then}", entries(one), entries(other));
+        let then = if rule["then"] == "refuse" { "cannot be asked for" } else { "security decides as well" };
+        return format!("{} apart from {}: {then}", words::some(one, names), words::some(other, names));
     }
     let (kinds, stages) = (texts(&rule["kinds"], None), texts(&rule["stages"], Some("role")));
     let kinds = if kinds.is_empty() { "every kind".to_owned() } else { kinds.join(", ") };

@@ -55,6 +55,17 @@ pub async fn names(conn: &mut PgConnection, body: &Json) -> Result<Names, Error>
     Ok(names)
 }
 
+/// Entries by name, as many as a line holds: "Ledger, Payments and 3 more".
+pub fn some(entries: &[Json], names: &Names) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<String> = entries.iter().take(MOST).map(|entry| line(entry, names)).collect();
+    match (shown.as_slice(), entries.len().saturating_sub(MOST)) {
+        ([], _) => "nothing".to_owned(),
+        (shown, 0) => shown.join(", "),
+        (shown, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 fn block(rule: &Json, names: &Names) -> SettingBlock {
     let object = rule.as_object().cloned().unwrap_or_default();
     let title = object.get("name").and_then(Json::as_str).unwrap_or("Rule").to_owned();
@@ -151,6 +162,12 @@ pub async fn difference(conn: &mut PgConnection, from: &Json, to: &Json) -> Resu
     let (from, to) = (lines(from, &known), lines(to, &known));
     let mut rows: Vec<Differs> = Vec::new();
     for (what, value) in &to {
+        if what == ORDER
+            && let Some((_, before)) = from.iter().find(|(other, _)| other == ORDER)
+        {
+            rows.extend(order(before, value));
+            continue;
+        }
         let before = from.iter().find(|(other, _)| other == what).map(|(_, value)| value.clone());
         if before.as_ref() != Some(value) {
             rows.push(Differs { what: what.clone(), from: before, to: Some(value.clone()) });
@@ -164,14 +181,44 @@ pub async fn difference(conn: &mut PgConnection, from: &Json, to: &Json) -> Resu
     Ok(rows)
 }
 
+/// Lists of rules, also where they are empty.
+const RULES: [&str; 2] = ["rules", "routes"];
+/// What a list of rules is called where its order or its length changes.
+const ORDER: &str = "Order";
+
+/// How the order of rules changes; where the same ones follow each other as before, only what came and went.
+fn order(from: &str, to: &str) -> Option<Differs> {
+    let (before, after): (Vec<&str>, Vec<&str>) = (from.lines().collect(), to.lines().collect());
+    let stay = |these: &[&str], others: &[&str]| -> Vec<String> {
+        these.iter().filter(|one| others.contains(one)).map(|one| (*one).to_owned()).collect()
+    };
+    if before == after {
+        return None;
+    }
+    if stay(&before, &after) != stay(&after, &before) {
+        return Some(Differs { what: ORDER.to_owned(), from: Some(from.to_owned()), to: Some(to.to_owned()) });
+    }
+    let only = |these: &[&str], others: &[&str]| {
+        let only: Vec<String> = (1..)
+            .zip(these)
+            .filter(|(_, one)| !others.contains(one))
+            .map(|(place, one)| format!("{place} · {one}"))
+            .collect();
+        (!only.is_empty()).then(|| only.join("\n"))
+    };
+    Some(Differs { what: "Rules".to_owned(), from: only(&before, &after), to: only(&after, &before) })
+}
+
 /// A body as lines: what, and its value in words. Rules of a list go by their name, with their place.
 fn lines(body: &Json, names: &Names) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (key, value) in body.as_object().into_iter().flatten() {
         match value {
-            Json::Array(rules) if !rules.is_empty() && rules.iter().all(Json::is_object) => {
+            Json::Array(rules)
+                if rules.iter().all(Json::is_object) && (!rules.is_empty() || RULES.contains(&key.as_str())) =>
+            {
                 let order = rules.iter().map(title).collect::<Vec<_>>().join("\n");
-                found.push(("Order".to_owned(), order));
+                found.push((ORDER.to_owned(), order));
                 for (at, rule) in rules.iter().enumerate() {
                     let again = rules[..at].iter().filter(|other| title(other) == title(rule)).count();
                     let name = if again == 0 { title(rule) } else { format!("{} ({})", title(rule), again + 1) };
