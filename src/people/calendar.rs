@@ -83,7 +83,7 @@ impl Calendar {
     pub fn between(&self, zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> TimeDelta {
         self.coming(zone, from)
             .take_while(|(opens, _)| *opens < to)
-            .map(|(opens, closes)| closes.min(to) - opens.max(from))
+            .map(|(opens, closes)| (closes.min(to) - opens.max(from)).max(TimeDelta::zero()))
             .sum()
     }
 
@@ -187,6 +187,8 @@ mod tests {
             prop_assert!(whole >= from + first + second);
             prop_assert_eq!(calendar.between(HAMBURG, from, whole), first + second);
             prop_assert_eq!(calendar.between(HAMBURG, whole, from), TimeDelta::zero());
+            // Nor is it less than none where both lie in the middle of a day's work.
+            prop_assert_eq!(calendar.between(HAMBURG, whole, whole - TimeDelta::minutes(1)), TimeDelta::zero());
         }
     }
 }

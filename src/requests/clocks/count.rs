@@ -120,6 +120,7 @@ mod tests {
         let waits = [Wait { from: at("2026-11-23T11:00:00Z"), until: Some(at("2026-11-24T11:00:00Z")) }];
         assert_eq!(clock(&waits).due(HOUR * 8), Some(at("2026-11-24T16:00:00Z")));
         assert_eq!(clock(&waits).worked(at("2026-11-24T12:00:00Z")), HOUR * 4);
+        assert_eq!(clock(&waits).worked(at("2026-11-24T10:00:00Z")), HOUR * 3, "and no less shortly before it goes on");
         let waits = [Wait { from: at("2026-11-23T11:00:00Z"), until: None }];
         assert_eq!(clock(&waits).due(HOUR * 8), None, "nobody knows");
         assert_eq!(clock(&waits).due(HOUR * 2), Some(at("2026-11-23T10:00:00Z")), "it had run out before");
