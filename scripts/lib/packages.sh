@@ -4,6 +4,8 @@ LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules
 # python3-yaml reads docker-compose.yml in the tests, where no engine is.
 BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git python3-yaml"
 BROWSER_PACKAGES="chromium chromium-driver"
+# What docs/operating.md has an administrator run at a directory: deleted objects are shown to an account by ldbmodify.
+GUIDE_PACKAGES="ldb-tools"
 # What an auditor checks a bundle with: the tests do the same.
 AUDITOR_PACKAGES="golang-go golang-golang-x-mod-dev python3 openssl"
 

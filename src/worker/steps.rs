@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::{Acquire, PgConnection};
-use tokio::sync::Semaphore;
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Worker, sightings};
@@ -14,6 +14,7 @@ use crate::changes::lease::{Lease, Leased, Terms, lease, more};
 use crate::changes::perform::{Outcome, perform};
 use crate::changes::scope;
 use crate::changes::settle::{Settled, settle, superseded};
+use crate::db;
 use crate::evidence::By;
 use crate::ids::ItemId;
 use crate::requests;
@@ -29,27 +30,27 @@ const SETTLE_TRIES: u32 = 5;
 
 /// Does steps until told to stop, then waits for those that have begun.
 pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(worker.concurrency));
+    // While one run is at a target, another one's outcomes are written and its next steps leased.
+    let all = 2 * worker.concurrency;
+    let (places, targets) = (Arc::new(Semaphore::new(all)), Arc::new(Semaphore::new(worker.concurrency)));
     let mut was_down = false;
     while !stop.is_cancelled() {
         let Ok(place) = places.clone().acquire_owned().await else { break };
+        // Nothing is leased that would have to wait for another run's turn at its target.
+        let Ok(turn) = targets.clone().acquire_owned().await else { break };
         let pause = match take(worker).await {
             Ok(Lease::Taken(run)) => {
-                let (worker, stop) = (worker.clone(), stop.clone());
+                let (worker, targets, stop) = (worker.clone(), targets.clone(), stop.clone());
                 tokio::spawn(async move {
-                    go_through(&worker, run, &stop).await;
+                    go_through(&worker, (&targets, turn), run, &stop).await;
                     drop(place);
                 });
                 Duration::ZERO
             }
-            Ok(Lease::Passed) => Duration::ZERO,
-            Ok(Lease::Nothing) => IDLE,
-            Err(error) => {
-                if !was_down {
-                    tracing::warn!(worker = %worker.name, %error, "no steps can be taken; the database does not answer as it should");
-                }
-                was_down = true;
-                TROUBLE
+            other => {
+                // Whoever goes on with a request need not wait while there is nothing new.
+                drop(turn);
+                nothing(worker, other, &mut was_down)
             }
         };
         if pause < TROUBLE && was_down {
@@ -63,13 +64,28 @@ pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
             }
         }
     }
-    let all = u32::try_from(worker.concurrency).unwrap_or(1);
+    let all = u32::try_from(all).unwrap_or(1);
     // Every place free again: nothing is running.
     drop(tokio::time::timeout(Duration::from_secs(30), places.acquire_many(all)).await);
 }
 
+/// How long to wait where nothing was leased.
+fn nothing(worker: &Worker, lease: Result<Lease, RequestError>, was_down: &mut bool) -> Duration {
+    match lease {
+        Ok(Lease::Nothing) => IDLE,
+        Ok(_) => Duration::ZERO,
+        Err(error) => {
+            if !*was_down {
+                tracing::warn!(worker = %worker.name, %error, "no steps can be taken; the database does not answer as it should");
+            }
+            *was_down = true;
+            TROUBLE
+        }
+    }
+}
+
 async fn take(worker: &Worker) -> Result<Lease, RequestError> {
-    let mut tx = worker.pool.begin().await?;
+    let mut tx = worker.pool.begin_with(db::BY_KEY).await?;
     let lease = lease(&mut tx, worker.clock.now(), worker.terms()).await?;
     if let Lease::Taken(run) = &lease {
         begun(&mut tx, run).await?;
@@ -86,8 +102,19 @@ async fn begun(conn: &mut PgConnection, run: &[Leased]) -> Result<(), sqlx::Erro
 }
 
 /// Does a run, and the next one of the same request, and so on.
-async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationToken) {
+async fn go_through(
+    worker: &Worker,
+    (targets, turn): (&Arc<Semaphore>, OwnedSemaphorePermit),
+    mut run: Vec<Leased>,
+    stop: &CancellationToken,
+) {
+    let mut first = Some(turn);
     while !run.is_empty() {
+        let turn = match first.take() {
+            Some(turn) => Some(turn),
+            // Never closed. A run that waits longer than its lease does nothing and comes again.
+            None => targets.clone().acquire_owned().await.ok(),
+        };
         let mut outcomes = Vec::with_capacity(run.len());
         // Memberships are looked at together: three groups of a joiner are one question before and one after.
         for steps in run.chunk_by(|one, next| [one, next].iter().all(|leased| leased.resource.kind == Kind::Membership))
@@ -97,6 +124,7 @@ async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationTo
             let took = started.elapsed();
             outcomes.extend(of_these.into_iter().map(|outcome| (outcome, took)));
         }
+        drop(turn);
         let ended = run.into_iter().zip(outcomes);
         let ended: Vec<Ended> = ended.map(|(leased, (outcome, took))| Ended { leased, outcome, took }).collect();
         run = settled(worker, &ended, stop).await;
@@ -184,7 +212,7 @@ async fn write(
     let mut ours: Vec<usize> = (0..run.len()).collect();
     while !ours.is_empty() {
         let these: Vec<(&Leased, &Outcome)> = ours.iter().map(|at| (&run[*at].leased, &run[*at].outcome)).collect();
-        let mut tx = conn.begin().await?;
+        let mut tx = conn.begin_with(db::BY_KEY).await?;
         let settled = settle(&mut tx, now, &these).await?;
         if settled.contains(&Settled::Superseded) {
             tx.rollback().await?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::entry::Entry;
 use super::escape::filter_bytes;
 use super::fault::reading;
-use super::observe::{complete_values, id_filter};
+use super::observe::{Together, complete_values, id_filter};
 use super::session::{Failure, Session};
 use super::{AdConnector, attributes};
 use crate::target::Fault;
@@ -101,11 +101,24 @@ impl AdConnector {
         Ok(groups)
     }
 
-    /// Refuses to touch a protected group.
+    /// Refuses to touch a protected group. Groups that were looked at together are asked about together, before the first of
+    /// them is written to; the answer serves each once.
     pub(super) async fn refuse_protected_group(&self, session: &mut Session, group: Uuid) -> Result<(), Fault> {
+        let beside = match self.looked.lock().await.groups_with(group) {
+            Together::Harmless => return Ok(()),
+            Together::With(groups) => groups,
+        };
         let groups = self.protected_groups(session).await?;
-        let inside = groups.reached_from(session, &self.settings.base_dn, vec![group]).await;
-        if groups.ids.contains(&group) || inside.map_err(|failure| reading(&failure, "reading a group"))? {
+        let failed = |failure: Failure| reading(&failure, "reading a group");
+        let mut inside = async |ids: Vec<Uuid>| -> Result<bool, Failure> {
+            let known = ids.iter().any(|id| groups.ids.contains(id));
+            Ok(known || groups.reached_from(session, &self.settings.base_dn, ids).await?)
+        };
+        if !inside(beside.clone()).await.map_err(failed)? {
+            self.looked.lock().await.harmless(beside.into_iter().filter(|id| *id != group));
+            return Ok(());
+        }
+        if inside(vec![group]).await.map_err(failed)? {
             return Err(Fault::NeedsPerson {
                 why: "The group is one of the directory's protected groups, or inside one: its members are \
                       administrators. Such changes need a route and a credential of their own."
