@@ -19,6 +19,7 @@ mod dirsync;
 mod entry;
 pub mod escape;
 mod fault;
+mod looked;
 mod membership;
 mod metadata;
 mod naming;
@@ -137,7 +138,7 @@ pub struct AdConnector {
     policy: Mutex<Option<(password::Policy, Instant)>>,
     sweeping: Mutex<Option<sweep::Sweep>>,
     quiet: Mutex<Option<dirsync::Quiet>>,
-    looked: Mutex<observe::Looked>,
+    looked: Mutex<looked::Looked>,
 }
 
 /// How long the password policy is taken to be what it was.

@@ -1,8 +1,6 @@
 //! Looking: accounts, groups and memberships as they are. Nothing here writes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
 use ldap3::Scope;
 use uuid::Uuid;
@@ -40,13 +38,13 @@ impl AdConnector {
                 let found = self.created(session, *correlation).await?;
                 let finished = found.as_ref().filter(|(_, finished)| *finished).map(|(account, _)| account);
                 let seen = finished.map(|account| self.seen_user(at, account));
-                self.looked.lock().await.at(&at.url, *correlation, found);
+                self.looked.lock().await.account(&at.url, *correlation, found);
                 Ok(seen)
             }
             (Kind::User, Address::Native(id)) => {
                 let account = self.account(session, *id).await?;
                 let seen = account.as_ref().map(|account| self.seen_user(at, account));
-                self.looked.lock().await.at(&at.url, *id, account.map(|account| (account, true)));
+                self.looked.lock().await.account(&at.url, *id, account.map(|account| (account, true)));
                 Ok(seen)
             }
             (Kind::Group, Address::Native(id)) => {
@@ -80,7 +78,7 @@ impl AdConnector {
         for (member, groups) in groups {
             let session = &mut self.pool.session(&at.url).await?;
             let entries = self.memberships(session, member, &groups).await;
-            self.looked.lock().await.at_together(&groups);
+            self.looked.lock().await.groups(&groups);
             found.insert(member, entries.map_err(|failure| reading(&failure, "reading memberships"))?);
         }
         let mut seen = Vec::with_capacity(whats.len());
@@ -95,14 +93,14 @@ impl AdConnector {
         Ok(seen)
     }
 
-    /// The account as the look that the write follows found it, if that was on this server a moment ago; else looked at now.
+    /// The account as the look that the write follows found it ([`Looked`](super::looked::Looked)); else looked at now.
     pub(super) async fn account_before_write(
         &self,
         session: &mut Session,
         at: &Server,
         id: Uuid,
     ) -> Result<Option<Account>, Fault> {
-        match self.looked.lock().await.take(&at.url, id) {
+        match self.looked.lock().await.take_account(&at.url, id) {
             Some(found) => Ok(found.map(|(account, _)| account)),
             None => self.account(session, id).await,
         }
@@ -115,7 +113,7 @@ impl AdConnector {
         at: &Server,
         correlation: Uuid,
     ) -> Result<Option<(Account, bool)>, Fault> {
-        match self.looked.lock().await.take(&at.url, correlation) {
+        match self.looked.lock().await.take_account(&at.url, correlation) {
             Some(found) => Ok(found),
             None => self.created(session, correlation).await,
         }
@@ -258,62 +256,6 @@ impl AdConnector {
 
 fn seen_membership(at: &Server, group: &Entry) -> Seen {
     Seen { id: None, state: crate::target::State::default(), native: native(at, group) }
-}
-
-/// An account, where there is one, and whether its creation came to an end.
-type Found = Option<(Account, bool)>;
-
-/// Looks at accounts a moment ago, by id or by correlation id. The
-/// write that follows a look takes it, so that one account is not read twice in a row; what changed in between is found by
-/// the old values that the write carries. Of groups, which were looked at together, and which of those are known to be in no
-/// protected one.
-#[derive(Default)]
-pub struct Looked {
-    /// By server and id.
-    accounts: HashMap<(String, Uuid), (Instant, Found)>,
-    together: HashMap<Uuid, (Instant, Arc<[Uuid]>)>,
-    harmless: HashMap<Uuid, Instant>,
-}
-
-/// What is known of a group that is about to be written to.
-pub enum Together {
-    Harmless,
-    /// To be asked about with these; it is among them.
-    With(Vec<Uuid>),
-}
-
-impl Looked {
-    /// How long a moment is.
-    const MOMENT: Duration = Duration::from_secs(1);
-
-    fn at(&mut self, url: &str, id: Uuid, found: Found) {
-        self.accounts.retain(|_, (at, _)| at.elapsed() < Self::MOMENT);
-        self.accounts.insert((url.to_owned(), id), (Instant::now(), found));
-    }
-
-    fn take(&mut self, url: &str, id: Uuid) -> Option<Found> {
-        let (at, found) = self.accounts.remove(&(url.to_owned(), id))?;
-        (at.elapsed() < Self::MOMENT).then_some(found)
-    }
-
-    fn at_together(&mut self, groups: &[Uuid]) {
-        self.together.retain(|_, (at, _)| at.elapsed() < Self::MOMENT);
-        let all: Arc<[Uuid]> = groups.into();
-        self.together.extend(groups.iter().map(|group| (*group, (Instant::now(), all.clone()))));
-    }
-
-    pub fn groups_with(&mut self, group: Uuid) -> Together {
-        if self.harmless.remove(&group).is_some_and(|at| at.elapsed() < Self::MOMENT) {
-            return Together::Harmless;
-        }
-        let together = self.together.remove(&group).filter(|(at, _)| at.elapsed() < Self::MOMENT);
-        Together::With(together.map_or_else(|| vec![group], |(_, groups)| groups.to_vec()))
-    }
-
-    pub fn harmless(&mut self, groups: impl Iterator<Item = Uuid>) {
-        self.harmless.retain(|_, at| at.elapsed() < Self::MOMENT);
-        self.harmless.extend(groups.map(|group| (group, Instant::now())));
-    }
 }
 
 /// The traces of an object on this server.

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::entry::Entry;
 use super::escape::filter_bytes;
 use super::fault::reading;
-use super::observe::{Together, complete_values, id_filter};
+use super::looked::Group;
+use super::observe::{complete_values, id_filter};
 use super::session::{Failure, Session};
 use super::{AdConnector, attributes};
 use crate::target::Fault;
@@ -104,9 +105,9 @@ impl AdConnector {
     /// Refuses to touch a protected group. Groups that were looked at together are asked about together, before the first of
     /// them is written to; the answer serves each once.
     pub(super) async fn refuse_protected_group(&self, session: &mut Session, group: Uuid) -> Result<(), Fault> {
-        let beside = match self.looked.lock().await.groups_with(group) {
-            Together::Harmless => return Ok(()),
-            Together::With(groups) => groups,
+        let beside = match self.looked.lock().await.take_group(group) {
+            Group::Harmless => return Ok(()),
+            Group::With(groups) => groups,
         };
         let groups = self.protected_groups(session).await?;
         let failed = |failure: Failure| reading(&failure, "reading a group");
