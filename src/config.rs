@@ -79,7 +79,7 @@ impl Default for WebConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Steps done side by side by this process, at their targets; as many runs again may be leased or written down meanwhile.
+    /// Steps done side by side by this process.
     pub concurrency: usize,
     /// How long a step may be held, seconds; at least three times a target's call timeout.
     pub lease_seconds: u32,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Worker, sightings};
@@ -30,27 +30,27 @@ const SETTLE_TRIES: u32 = 5;
 
 /// Does steps until told to stop, then waits for those that have begun.
 pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
-    // While one run is at a target, another one's outcomes are written and its next steps leased.
-    let all = 2 * worker.concurrency;
-    let (places, targets) = (Arc::new(Semaphore::new(all)), Arc::new(Semaphore::new(worker.concurrency)));
+    let places = Arc::new(Semaphore::new(worker.concurrency));
     let mut was_down = false;
     while !stop.is_cancelled() {
         let Ok(place) = places.clone().acquire_owned().await else { break };
-        // Nothing is leased that would have to wait for another run's turn at its target.
-        let Ok(turn) = targets.clone().acquire_owned().await else { break };
         let pause = match take(worker).await {
             Ok(Lease::Taken(run)) => {
-                let (worker, targets, stop) = (worker.clone(), targets.clone(), stop.clone());
+                let (worker, stop) = (worker.clone(), stop.clone());
                 tokio::spawn(async move {
-                    go_through(&worker, (&targets, turn), run, &stop).await;
+                    go_through(&worker, run, &stop).await;
                     drop(place);
                 });
                 Duration::ZERO
             }
-            other => {
-                // Whoever goes on with a request need not wait while there is nothing new.
-                drop(turn);
-                nothing(worker, other, &mut was_down)
+            Ok(Lease::Passed) => Duration::ZERO,
+            Ok(Lease::Nothing) => IDLE,
+            Err(error) => {
+                if !was_down {
+                    tracing::warn!(worker = %worker.name, %error, "no steps can be taken; the database does not answer as it should");
+                }
+                was_down = true;
+                TROUBLE
             }
         };
         if pause < TROUBLE && was_down {
@@ -64,24 +64,9 @@ pub(super) async fn work(worker: &Arc<Worker>, stop: &CancellationToken) {
             }
         }
     }
-    let all = u32::try_from(all).unwrap_or(1);
+    let all = u32::try_from(worker.concurrency).unwrap_or(1);
     // Every place free again: nothing is running.
     drop(tokio::time::timeout(Duration::from_secs(30), places.acquire_many(all)).await);
-}
-
-/// How long to wait where nothing was leased.
-fn nothing(worker: &Worker, lease: Result<Lease, RequestError>, was_down: &mut bool) -> Duration {
-    match lease {
-        Ok(Lease::Nothing) => IDLE,
-        Ok(_) => Duration::ZERO,
-        Err(error) => {
-            if !*was_down {
-                tracing::warn!(worker = %worker.name, %error, "no steps can be taken; the database does not answer as it should");
-            }
-            *was_down = true;
-            TROUBLE
-        }
-    }
 }
 
 async fn take(worker: &Worker) -> Result<Lease, RequestError> {
@@ -102,19 +87,8 @@ async fn begun(conn: &mut PgConnection, run: &[Leased]) -> Result<(), sqlx::Erro
 }
 
 /// Does a run, and the next one of the same request, and so on.
-async fn go_through(
-    worker: &Worker,
-    (targets, turn): (&Arc<Semaphore>, OwnedSemaphorePermit),
-    mut run: Vec<Leased>,
-    stop: &CancellationToken,
-) {
-    let mut first = Some(turn);
+async fn go_through(worker: &Worker, mut run: Vec<Leased>, stop: &CancellationToken) {
     while !run.is_empty() {
-        let turn = match first.take() {
-            Some(turn) => Some(turn),
-            // Never closed. A run that waits longer than its lease does nothing and comes again.
-            None => targets.clone().acquire_owned().await.ok(),
-        };
         let mut outcomes = Vec::with_capacity(run.len());
         // Memberships are looked at together: three groups of a joiner are one question before and one after.
         for steps in run.chunk_by(|one, next| [one, next].iter().all(|leased| leased.resource.kind == Kind::Membership))
@@ -124,7 +98,6 @@ async fn go_through(
             let took = started.elapsed();
             outcomes.extend(of_these.into_iter().map(|outcome| (outcome, took)));
         }
-        drop(turn);
         let ended = run.into_iter().zip(outcomes);
         let ended: Vec<Ended> = ended.map(|(leased, (outcome, took))| Ended { leased, outcome, took }).collect();
         run = settled(worker, &ended, stop).await;
