@@ -274,7 +274,8 @@ pub(super) async fn candidates(conn: &mut PgConnection, system: &SystemKey) -> R
             where system = $1 and person is null and kind = 'unknown' and linked_by_rule is null and gone_at is null
               -- What lies outside the units that Tenure works in is nobody's to link by rule.
               and exists (select from target_system t where t.key = $1 and (t.scope = '{}' or in_scope(account.dn, t.scope)))
-              and not exists (select from making where lower(making.user_name) = lower(account.user_name))"#,
+              -- Not as a join: how many names are being made can only be guessed, and each account was compared with each of them.
+              and lower(account.user_name) not in (select lower(making.user_name) from making where making.user_name is not null)"#,
         system.0
     )
     .fetch_all(conn)
