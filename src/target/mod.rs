@@ -583,7 +583,8 @@ pub trait Connector: Send + Sync {
         Ok(seen)
     }
 
-    /// Changes `from` to `to`, or says why not. What [`Connector::observe`] saw a moment ago need not be looked at again. Only what differs is written; the write carries `from` where it can.
+    /// Changes `from` to `to`, or says why not. Only what differs is written; the write carries `from` where it can. What
+    /// [`Connector::observe`] saw a moment ago need not be looked at again.
     async fn ensure(&self, at: &Server, what: &Resource, step: &Difference, secrets: &Secrets)
     -> Result<Native, Fault>;
 

@@ -11,6 +11,8 @@ use crate::ids::{PersonId, RequestId};
 
 /// One delegation in force.
 struct Standing {
+    /// Of the stage or of the person.
+    id: Uuid,
     person: String,
     delegate: String,
     last_day: NaiveDate,
@@ -24,7 +26,8 @@ pub struct Away(HashMap<Uuid, Vec<Standing>>);
 
 /// Reads it for a request's open stages.
 pub async fn of_request(conn: &mut PgConnection, me: &SignedIn, request: RequestId) -> Result<Away, Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Standing,
         r#"select s.id, p.display_name as person, q.display_name as delegate, g.last_day,
                   exists (select from request_role r
                            where r.request = i.request and r.person = g.delegate and r.role = 'party') as "is_party!"
@@ -41,16 +44,18 @@ pub async fn of_request(conn: &mut PgConnection, me: &SignedIn, request: Request
     )
     .fetch_all(conn)
     .await?;
-    let mut away = Away::default();
-    for row in rows {
-        let standing =
-            Standing { person: row.person, delegate: row.delegate, last_day: row.last_day, is_party: row.is_party };
-        away.0.entry(row.id).or_default().push(standing);
-    }
-    Ok(away)
+    Ok(Away::of(rows))
 }
 
 impl Away {
+    fn of(rows: Vec<Standing>) -> Self {
+        let mut away = Self::default();
+        for row in rows {
+            away.0.entry(row.id).or_default().push(row);
+        }
+        away
+    }
+
     /// "Maria Keller is away until 12 December; Ada Berg decides for them."
     pub fn lines(&self, me: &SignedIn, of: Uuid) -> Vec<String> {
         self.0.get(&of).into_iter().flatten().map(|standing| said(me, standing)).collect()
@@ -58,7 +63,7 @@ impl Away {
 }
 
 fn said(me: &SignedIn, standing: &Standing) -> String {
-    let Standing { person, delegate, last_day, is_party } = standing;
+    let Standing { person, delegate, last_day, is_party, .. } = standing;
     let until = super::view::parts::short_day(*last_day, me.today());
     let decides = if *is_party { "gains by this and does not decide it" } else { "decides for them" };
     format!("{person} is away until {until}; {delegate} {decides}.")
@@ -72,7 +77,8 @@ pub async fn of_people(
     parties: &[PersonId],
 ) -> Result<Away, Error> {
     let ids = |people: &[PersonId]| people.iter().map(|person| person.0).collect::<Vec<Uuid>>();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Standing,
         r#"select g.person as id, p.display_name as person, q.display_name as delegate, g.last_day,
                   g.delegate = any ($3) as "is_party!"
              from delegation g join person p on p.id = g.person join person q on q.id = g.delegate
@@ -84,13 +90,7 @@ pub async fn of_people(
     )
     .fetch_all(conn)
     .await?;
-    let mut away = Away::default();
-    for row in rows {
-        let standing =
-            Standing { person: row.person, delegate: row.delegate, last_day: row.last_day, is_party: row.is_party };
-        away.0.entry(row.id).or_default().push(standing);
-    }
-    Ok(away)
+    Ok(Away::of(rows))
 }
 
 /// The same for one person, by itself: until when, and who decides for them.
