@@ -28,6 +28,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub use self::apply::{saw, saw_memberships, went};
+use crate::db;
 use crate::evidence::EvidenceError;
 use crate::ids::PersonId;
 use crate::target::{Batch, Connector, Fault, SystemKey};
@@ -154,12 +155,9 @@ async fn standing(pool: &PgPool, system: &SystemKey) -> Result<Standing, sqlx::E
     .await
 }
 
-/// Pieces are written by keys. A plan that was made while the mirror was empty would read whole tables when it is full.
-const BY_INDEX: &str = "begin; set local enable_seqscan = off";
-
 /// One piece of the feed and its cursor, in one transaction. False: the mirror no longer stands where the piece begins.
 async fn take_in(pool: &PgPool, system: &SystemKey, standing: &Standing, batch: &Batch) -> Result<bool, sqlx::Error> {
-    let mut tx = pool.begin_with(BY_INDEX).await?;
+    let mut tx = pool.begin_with(db::BY_INDEX).await?;
     let fence = sqlx::query!(
         "update mirror_cursor
             set cursor = $3, server = $4, position = position + $5, looked_at = now(), failure = null, failing_since = null,
