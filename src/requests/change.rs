@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::items::{self, NewItem};
 use super::stages;
-use super::submit::{self, NewItem, Prepared};
+use super::submit::{self, Prepared};
 use super::{Item, Request, RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Object, op};
 use crate::changes::{self, Step};
@@ -134,7 +135,7 @@ async fn apply(
     new: &submit::PlannedNow,
 ) -> Result<(), RequestError> {
     let old = super::items(conn, request).await?;
-    let key = submit::digest_key(conn, request).await?;
+    let key = items::digest_key(conn, request).await?;
     sqlx::query!("delete from reservation where request = $1", request.0).execute(&mut *conn).await?;
     submit::reserve(conn, (request, new)).await?;
     let mut next = old.iter().map(|item| item.ordinal).max().unwrap_or(0) + 1;
@@ -150,7 +151,7 @@ async fn apply(
             replace(conn, now, by, (number, request, was), (item, stages, &key, &new.basis)).await?;
         } else {
             let place = NewItem { number, request, id: ItemId::new(), ordinal: next, key: &key, basis: &new.basis };
-            submit::write_item(conn, now, by, place, (item, stages)).await?;
+            items::write_item(conn, now, by, place, (item, stages)).await?;
             next += 1;
         }
     }
@@ -225,7 +226,7 @@ async fn replace(
         stages::write(conn, now, &[(was.id, plan_number, stages)]).await?;
         notify::please_decide_all(conn, now, (request, was.id)).await?;
     }
-    submit::planned(conn, now, by, (number, was.ordinal), (&item, &digest, basis, without_stage)).await
+    items::planned(conn, now, by, (number, was.ordinal), (&item, &digest, basis, without_stage)).await
 }
 
 /// The effect of steps as it matters now: without waiting for what is done, or for a time that has passed.

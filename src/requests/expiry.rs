@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::submit::{self, NewItem};
+use super::items::{self, NewItem};
 use super::{RequestError, clocks, settle, sight};
 use crate::catalog::{self, Entitlement};
 use crate::changes;
@@ -112,10 +112,10 @@ async fn take_away(
         }],
         ..PlannedItem::default()
     };
-    let key = submit::digest_key(conn, request).await?;
+    let key = items::digest_key(conn, request).await?;
     let basis = serde_json::json!({ "grant": due.id });
     let place = NewItem { number, request, id: ItemId::new(), ordinal: 1, key: &key, basis: &basis };
-    submit::write_item(conn, now, by, place, (&item, &[])).await?;
+    items::write_item(conn, now, by, place, (&item, &[])).await?;
     changes::unlock(conn, request).await?;
     settle::settle(conn, now, by, request).await
 }

@@ -19,6 +19,7 @@ pub mod desk;
 pub mod draft;
 pub mod erase;
 pub mod expiry;
+mod items;
 pub mod list;
 mod notify;
 pub mod patience;

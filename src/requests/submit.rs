@@ -5,22 +5,22 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::items::{self, NewItem};
 use super::stages::{self, Situation};
 use super::{RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Ask, Object, op};
 use crate::catalog::{self, Rules};
 use crate::changes;
 use crate::db;
-use crate::evidence::{By, Facts, Record, action, append, append_all};
+use crate::evidence::{By, Facts, Record, action};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::people::{self, NewPerson};
 use crate::plan::field::{FieldError, Raw};
 use crate::plan::{
-    Answers, Concerned, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver,
-    list_change, mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox,
-    unlock,
+    Answers, Concerned, Known, Plan, PlannedItem, RequestKind, access as access_plan, joiner, leaver, list_change,
+    mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox, unlock,
 };
-use crate::target::{SystemKey, Value};
+use crate::target::SystemKey;
 
 /// What is asked, as it came in.
 #[derive(Debug, Clone)]
@@ -328,7 +328,7 @@ async fn try_submit(
         })
         .collect();
     let submitted = submitted(&by, number, (&draft, subject))?;
-    write_items(&mut tx, now, &by, (vec![submitted], &items)).await?;
+    items::write_items(&mut tx, now, &by, (vec![submitted], &items)).await?;
     if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
         sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
     }
@@ -522,107 +522,4 @@ fn submitted(by: &By, number: RequestNumber, (draft, subject): (&Draft, PersonId
         }
     }
     Ok(Record { detail, ..Record::of_request(action::REQUEST_SUBMITTED, number.0, by.clone()) })
-}
-
-pub(super) async fn digest_key(conn: &mut PgConnection, request: RequestId) -> Result<Vec<u8>, RequestError> {
-    sqlx::query_scalar!("select digest_key from request where id = $1", request.0)
-        .fetch_one(conn)
-        .await?
-        .ok_or_else(|| RequestError::Conflict("This request's personal data has been erased.".to_owned()))
-}
-
-/// Where a new item goes.
-pub(super) struct NewItem<'a> {
-    pub number: RequestNumber,
-    pub request: RequestId,
-    pub id: ItemId,
-    pub ordinal: i32,
-    pub key: &'a [u8],
-    pub basis: &'a serde_json::Value,
-}
-
-/// An item with what it amounts to and who is asked.
-type Written<'a> = (NewItem<'a>, &'a PlannedItem, &'a [stages::Planned]);
-
-/// An item with its steps and stages; without stages it is approved as it is, which is what its route says.
-pub(super) async fn write_item(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    new: NewItem<'_>,
-    (item, stages): (&PlannedItem, &[stages::Planned]),
-) -> Result<(), RequestError> {
-    write_items(conn, now, by, (Vec::new(), &[(new, item, stages)])).await
-}
-
-/// Items of one request, each kind of row in one statement; in evidence after those records.
-async fn write_items(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    (mut records, items): (Vec<Record>, &[Written<'_>]),
-) -> Result<(), RequestError> {
-    let Some((first, ..)) = items.first() else { return Ok(()) };
-    let (mut effects, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    for (new, item, stages) in items {
-        let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let (digest, without_stage) = (digest(new.key, &effect), stages.is_empty());
-        rows.push(serde_json::json!({
-            "id": new.id, "ordinal": new.ordinal, "label": item.label, "entitlement": item.entitlement, "sox": item.sox,
-            "state": if without_stage { "approved" } else { "deciding" }, "digest": digest, "basis": new.basis,
-        }));
-        records.push(planned_record(by, (new.number, new.ordinal), (item, &digest, new.basis, without_stage)));
-        effects.push(effect);
-    }
-    sqlx::query!(
-        "insert into item (id, request, ordinal, label, state, entitlement, sox, digest, effect, basis)
-         select i.id, $1, i.ordinal, i.label, i.state, i.entitlement, i.sox, i.digest, i.effect, i.basis
-           from rows from (jsonb_to_recordset($2) as (id uuid, ordinal integer, label text, state text, entitlement uuid,
-                                                      sox boolean, digest text, basis jsonb),
-                           unnest($3::bytea[]))
-                as i (id, ordinal, label, state, entitlement, sox, digest, basis, effect)",
-        first.request.0,
-        serde_json::Value::Array(rows),
-        &effects,
-    )
-    .execute(&mut *conn)
-    .await?;
-    let steps: Vec<_> = items.iter().map(|(new, item, _)| (new.id, 1, item.steps.as_slice())).collect();
-    changes::write(conn, first.request, &steps).await?;
-    let stages: Vec<_> = items.iter().map(|(new, _, stages)| (new.id, 1, *stages)).collect();
-    stages::write(conn, now, &stages).await?;
-    append_all(conn, now, &records).await?;
-    Ok(())
-}
-
-/// Says in evidence what an item amounts to, what from, and who is asked.
-pub(super) async fn planned(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    of: (RequestNumber, i32),
-    plan: (&PlannedItem, &str, &serde_json::Value, bool),
-) -> Result<(), RequestError> {
-    append(conn, now, &planned_record(by, of, plan)).await?;
-    Ok(())
-}
-
-fn planned_record(
-    by: &By,
-    (number, ordinal): (RequestNumber, i32),
-    (item, digest, basis, without_stage): (&PlannedItem, &str, &serde_json::Value, bool),
-) -> Record {
-    let detail = Facts::default()
-        .personal("label", item.label.clone())
-        .plain("steps", Value::Number(i64::try_from(item.steps.len()).unwrap_or(i64::MAX)))
-        .plain("sox", item.sox)
-        .plain("without_stage", without_stage)
-        .plain("basis", basis.to_string());
-    Record {
-        item: Some(ordinal),
-        plan_digest: Some(digest.to_owned()),
-        detail,
-        rules: changes::rules(basis),
-        ..Record::of_request(action::ITEM_PLANNED, number.0, by.clone())
-    }
 }
