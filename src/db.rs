@@ -1,5 +1,6 @@
 //! PostgreSQL: the pool, migrations, the application role's rights, and which errors are worth another try.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,11 +29,49 @@ pub const BY_KEY: &str = "begin; set local plan_cache_mode = force_generic_plan;
 pub const BY_INDEX: &str = "begin; set local enable_seqscan = off";
 
 /// [`BY_KEY`] for a few statements; inside of a transaction they are planned as all of it is.
-///
-/// # Errors
-/// Where the database does not answer.
-pub async fn by_key(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    if conn.is_in_transaction() { conn.begin().await } else { conn.begin_with(BY_KEY).await }
+pub enum ByKey<'c> {
+    Own(Transaction<'c, Postgres>),
+    Within(&'c mut PgConnection),
+}
+
+impl<'c> ByKey<'c> {
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn begin(conn: &'c mut PgConnection) -> Result<Self, sqlx::Error> {
+        if conn.is_in_transaction() {
+            return Ok(Self::Within(conn));
+        }
+        Ok(Self::Own(conn.begin_with(BY_KEY).await?))
+    }
+
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn end(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Own(tx) => tx.commit().await,
+            Self::Within(_) => Ok(()),
+        }
+    }
+}
+
+impl Deref for ByKey<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Within(conn) => conn,
+        }
+    }
+}
+
+impl DerefMut for ByKey<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Within(conn) => conn,
+        }
+    }
 }
 
 /// How often a password file is looked at.

@@ -19,7 +19,27 @@ const MANY: usize = 80;
 /// Joiners one after another.
 const SINGLE: usize = 15;
 
+/// How often a change is made outside.
+const CHANGES: usize = 15;
+
 pub async fn measure(site: &Site) {
+    single(site).await;
+    let one = beside_ldapmodify(site).await;
+    for (workers, family) in [(2, "Paar"), (4, "Quartett")] {
+        let many = rate(applied(site, family, workers).await.seconds);
+        row(
+            &format!("joiners, {workers} workers of {CONNECTIONS} connections each, beside one"),
+            &format!("{many:.1}/s"),
+            &format!("{one:.1}/s"),
+            &format!("{:.2}", many / one),
+            "grows until the directory is the limit",
+        );
+    }
+    made_outside(site).await;
+}
+
+/// One after another on an idle system.
+async fn single(site: &Site) {
     let mut hand = Vec::new();
     for number in 0..SINGLE {
         hand.push(by_hand("single", number..=number, 1).await * 1e3);
@@ -45,33 +65,15 @@ pub async fn measure(site: &Site) {
         &format!("{:+.0} ms", ours_middle - hand_middle),
         "+300 ms; p99 1 s",
     );
+}
 
+/// Many at once; how many a second.
+async fn beside_ldapmodify(site: &Site) -> f64 {
     // The directory gets slower as its groups grow: before and after ours, and the mean of both.
     let before = by_hand("before", 0..=MANY - 1, CONNECTIONS).await;
-    let mut asked = Vec::new();
-    for number in 0..MANY {
-        let request = joiner(site, "Viele", number).await;
-        site.approve("desk", request, 1).await;
-        asked.push(request);
-    }
-    let directory: u32 = env("TENURE_BENCH_DIRECTORY_PID").parse().unwrap();
-    let directory_before = processor(directory);
-    let worker = Program::work(CONNECTIONS);
-    until_usable(site, &asked).await;
-    let (ours_processor, theirs) = (processor(worker.pid()), processor(directory) - directory_before);
-    drop(worker);
-    let numbers: Vec<i64> = asked.iter().map(|number| number.0).collect();
-    let seconds: f64 = sqlx::query_scalar(
-        "select extract(epoch from max(s.settled_at) - min(a.started_at))::float8
-           from request r join step s on s.request = r.id join attempt a on a.step = s.id where r.number = any ($1)",
-    )
-    .bind(&numbers)
-    .fetch_one(&site.pool)
-    .await
-    .unwrap();
+    let applied = applied(site, "Viele", 1).await;
     let after = by_hand("after", 0..=MANY - 1, CONNECTIONS).await;
-    #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let (ours, limit) = (MANY as f64 / seconds, MANY as f64 / f64::midpoint(before, after));
+    let (ours, limit) = (rate(applied.seconds), rate(f64::midpoint(before, after)));
     row(
         &format!("joiners, {CONNECTIONS} connections, beside ldapmodify of the same entries"),
         &format!("{ours:.1}/s"),
@@ -81,10 +83,93 @@ pub async fn measure(site: &Site) {
     );
     row(
         "our processor time beside the directory's, for these",
-        &format!("{ours_processor:.1} s"),
-        &format!("{theirs:.1} s"),
-        &format!("{:.2}", ours_processor / theirs),
+        &format!("{:.1} s", applied.workers),
+        &format!("{:.1} s", applied.directory),
+        &format!("{:.2}", applied.workers / applied.directory),
         "0.10",
+    );
+    ours
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
+fn rate(seconds: f64) -> f64 {
+    MANY as f64 / seconds
+}
+
+/// What it took to apply [`MANY`] joiners.
+struct Applied {
+    /// From the first attempt to the last step.
+    seconds: f64,
+    /// Processor seconds of all workers.
+    workers: f64,
+    /// Processor seconds of the directory.
+    directory: f64,
+}
+
+/// Has that many workers apply joiners that are decided already.
+async fn applied(site: &Site, family: &str, workers: usize) -> Applied {
+    let mut asked = Vec::new();
+    for number in 0..MANY {
+        let request = joiner(site, family, number).await;
+        site.approve("desk", request, 1).await;
+        asked.push(request);
+    }
+    let directory: u32 = env("TENURE_BENCH_DIRECTORY_PID").parse().unwrap();
+    let before = processor(directory);
+    let workers: Vec<Program> = (0..workers).map(|_| Program::work(CONNECTIONS)).collect();
+    until_usable(site, &asked).await;
+    let directory = processor(directory) - before;
+    let ours = workers.iter().map(|worker| processor(worker.pid())).sum();
+    drop(workers);
+    let numbers: Vec<i64> = asked.iter().map(|number| number.0).collect();
+    let seconds: f64 = sqlx::query_scalar(
+        "select extract(epoch from max(s.settled_at) - min(a.started_at))::float8
+           from request r join step s on s.request = r.id join attempt a on a.step = s.id where r.number = any ($1)",
+    )
+    .bind(&numbers)
+    .fetch_one(&site.pool)
+    .await
+    .unwrap();
+    Applied { seconds, workers: ours, directory }
+}
+
+/// From a change that somebody else makes in the directory until the mirror, which pages read, has it.
+async fn made_outside(site: &Site) {
+    let worker = Program::work(CONNECTIONS);
+    let mut admin = crate::ad_lab::admin().await;
+    let dn = format!("CN=Hand single0,OU=Hamburg,OU=Staff,{}", env("LDAP_BASE_DN"));
+    let mut took = Vec::new();
+    for number in 0..=CHANGES {
+        let name = format!("Hand changed {number}");
+        let change = ldap3::Mod::Replace("displayName", std::collections::HashSet::from([name.as_str()]));
+        let began = Instant::now();
+        admin.modify(&dn, vec![change]).await.unwrap().success().unwrap();
+        loop {
+            let seen: bool = sqlx::query_scalar("select exists (select from account where display_name = $1)")
+                .bind(&name)
+                .fetch_one(&site.pool)
+                .await
+                .unwrap();
+            if seen {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "the mirror does not follow");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The first one waits for the worker to start.
+        if number > 0 {
+            took.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        // Not in step with how often the worker asks.
+        tokio::time::sleep(Duration::from_millis(137 * u64::try_from(number % 7).unwrap())).await;
+    }
+    drop(worker);
+    row(
+        "from a change made outside until pages show it",
+        &format!("p50 {:.0} ms, most {:.0} ms", quantile(&mut took, 0.5), quantile(&mut took, 1.0)),
+        "-",
+        "-",
+        "5 s",
     );
 }
 
@@ -97,8 +182,10 @@ async fn joiner(site: &Site, family: &str, number: usize) -> RequestNumber {
     site.joiner(&format!("Bench{}", letters(number)), family, &[]).await
 }
 
-/// Until every step of theirs is done.
+/// Until every step of theirs is done. Looks often where one is waited for, seldom where many are: looking takes time of the same
+/// processors, and what many took is read from their attempts.
 async fn until_usable(site: &Site, requests: &[RequestNumber]) {
+    let look = Duration::from_millis(if requests.len() > 1 { 100 } else { 3 });
     let numbers: Vec<i64> = requests.iter().map(|number| number.0).collect();
     let began = Instant::now();
     loop {
@@ -114,7 +201,7 @@ async fn until_usable(site: &Site, requests: &[RequestNumber]) {
             return;
         }
         assert!(began.elapsed() < Duration::from_secs(180), "{open} steps are still open");
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        tokio::time::sleep(look).await;
     }
 }
 

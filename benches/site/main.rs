@@ -14,6 +14,7 @@ mod server;
 #[allow(dead_code, reason = "the live suite uses the rest")]
 mod site;
 mod statements;
+mod submit;
 
 use crate::site::Site;
 

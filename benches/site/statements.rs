@@ -86,6 +86,8 @@ pub async fn rate(statements: &[String], connections: usize, seconds: u32) -> f6
         .args(["-n", "-M", "prepared", "-j", "2", "-c", &connections.to_string(), "-T", &seconds.to_string(), "-f"])
         .arg(file.path())
         .arg(env("DATABASE_URL"))
+        // As our connections have it (`db::pool`).
+        .env("PGOPTIONS", "-c jit=off -c max_parallel_workers_per_gather=0")
         .stderr(Stdio::piped())
         .output()
         .await

@@ -3,6 +3,7 @@
 LAB_PACKAGES="postgresql samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils openssl python3-aiosmtpd python3-venv python3-gssapi procps curl"
 # python3-yaml reads docker-compose.yml in the tests, where no engine is.
 BUILD_PACKAGES="gcc libc6-dev pkg-config curl ca-certificates git python3-yaml"
+BENCH_PACKAGES="wrk"
 BROWSER_PACKAGES="chromium chromium-driver"
 # What docs/operating.md has an administrator run at a directory: deleted objects are shown to an account by ldbmodify.
 GUIDE_PACKAGES="ldb-tools"

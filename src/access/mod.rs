@@ -88,6 +88,14 @@ impl Actor {
         }
     }
 
+    /// The person's name, or the routine's.
+    pub fn name(&self) -> &str {
+        match self {
+            Actor::Person(viewer) => &viewer.name,
+            Actor::Routine(name) => name,
+        }
+    }
+
     /// How evidence names this actor.
     pub fn by(&self) -> By {
         match self {

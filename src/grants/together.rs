@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::catalog::Separation;
-use crate::db;
+use crate::db::ByKey;
 use crate::ids::PersonId;
 
 /// Somebody who holds what a rule keeps apart.
@@ -90,9 +90,10 @@ pub async fn together(
     }
     let rows = match of {
         Some(person) => {
-            let mut tx = db::by_key(conn).await?;
-            let rows = held!("g.person = $4", "a.person = $4", &at, &one, &other, person.0).fetch_all(&mut *tx).await?;
-            tx.commit().await?;
+            let mut conn = ByKey::begin(conn).await?;
+            let rows =
+                held!("g.person = $4", "a.person = $4", &at, &one, &other, person.0).fetch_all(&mut *conn).await?;
+            conn.end().await?;
             rows
         }
         None => held!("true", "a.person is not null", &at, &one, &other).fetch_all(conn).await?,

@@ -193,50 +193,89 @@ pub async fn enqueue_all(
     if letters.is_empty() {
         return Ok(());
     }
-    let wording = wording(conn).await?;
-    put(conn, now, (thread.into(), &wording), letters).await.map(drop)
+    let post = Post::open(conn, letters.iter().map(|letter| letter.to)).await?;
+    post.send(conn, now, thread, letters).await.map(drop)
 }
 
-/// As [`enqueue_all`], with that wording. Returns how many have an address to go to.
-async fn put(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    (thread, wording): (Thread, &Wording),
-    letters: Vec<Outgoing>,
-) -> Result<usize, sqlx::Error> {
-    let people: Vec<Uuid> = letters.iter().map(|letter| letter.to.0).collect();
-    let people = sqlx::query!(
-        r#"select id, display_name, mail as "mail!" from person where id = any ($1) and mail is not null"#,
-        &people
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut rows = Vec::with_capacity(letters.len());
-    for Outgoing { mut message, to, not_before } in letters {
-        let Some(person) = people.iter().find(|person| person.id == to.0) else { continue };
-        let subject = worded(wording, &mut message, &person.display_name);
-        let id = Uuid::now_v7();
-        rows.push(serde_json::json!({
-            "id": id, "person": to, "address": person.mail, "template": message.template(), "subject": subject,
-            "letter": message, "message_id": format!("{id}@tenure"), "due_at": not_before,
-        }));
+/// Where letters go and how they are worded: read first, so that sending them is one statement.
+pub struct Post {
+    wording: Wording,
+    readers: Vec<Reader>,
+}
+
+struct Reader {
+    id: PersonId,
+    display_name: String,
+    mail: String,
+}
+
+impl Post {
+    /// For letters to these.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn open(conn: &mut PgConnection, readers: impl Iterator<Item = PersonId>) -> Result<Self, sqlx::Error> {
+        let wording = wording(conn).await?;
+        Self::worded(conn, wording, readers).await
     }
-    let count = rows.len();
-    let (request, thread_id) = thread.columns();
-    sqlx::query!(
-        "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at, due_at, test)
-         select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3, coalesce(m.due_at, now()), $5
-           from jsonb_to_recordset($4) as m (id uuid, person uuid, address text, template text, subject text, letter jsonb,
-                                             message_id text, due_at timestamptz)",
-        request,
-        thread_id,
-        now,
-        serde_json::Value::Array(rows),
-        matches!(thread, Thread::Test),
-    )
-    .execute(conn)
-    .await?;
-    Ok(count)
+
+    /// The same, with that wording.
+    async fn worded(
+        conn: &mut PgConnection,
+        wording: Wording,
+        readers: impl Iterator<Item = PersonId>,
+    ) -> Result<Self, sqlx::Error> {
+        let readers: Vec<Uuid> = readers.map(|person| person.0).collect();
+        let readers = sqlx::query_as!(
+            Reader,
+            r#"select id as "id: PersonId", display_name, mail as "mail!" from person
+                where id = any ($1) and mail is not null"#,
+            &readers
+        )
+        .fetch_all(conn)
+        .await?;
+        Ok(Self { wording, readers })
+    }
+
+    /// Puts them on their way in the caller's transaction; returns how many have an address to go to.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub async fn send(
+        &self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+        thread: impl Into<Thread>,
+        letters: Vec<Outgoing>,
+    ) -> Result<usize, sqlx::Error> {
+        let thread = thread.into();
+        let mut rows = Vec::with_capacity(letters.len());
+        for Outgoing { mut message, to, not_before } in letters {
+            let Some(reader) = self.readers.iter().find(|reader| reader.id == to) else { continue };
+            let subject = worded(&self.wording, &mut message, &reader.display_name);
+            let id = Uuid::now_v7();
+            rows.push(serde_json::json!({
+                "id": id, "person": to, "address": reader.mail, "template": message.template(), "subject": subject,
+                "letter": message, "message_id": format!("{id}@tenure"), "due_at": not_before,
+            }));
+        }
+        let count = rows.len();
+        let (request, thread_id) = thread.columns();
+        sqlx::query!(
+            "insert into outbox (id, person, address, template, request, subject, letter, message_id, thread_id, created_at, due_at, test)
+             select m.id, m.person, m.address, m.template, $1, m.subject, m.letter, m.message_id, $2, $3, coalesce(m.due_at, now()), $5
+               from jsonb_to_recordset($4) as m (id uuid, person uuid, address text, template text, subject text, letter jsonb,
+                                                 message_id text, due_at timestamptz)",
+            request,
+            thread_id,
+            now,
+            serde_json::Value::Array(rows),
+            matches!(thread, Thread::Test),
+        )
+        .execute(conn)
+        .await?;
+        Ok(count)
+    }
 }
 
 /// A line of the outbox page.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::letters::{
     Decided, Done, Failed, MailFrame, PleaseDecide, SettingAnswered, SettingProposed, StandsIn, Submitted,
 };
-use super::{MailRefused, Message, Outgoing, Thread, put};
+use super::{MailRefused, Message, Outgoing, Post, Thread};
 use crate::access::{Permit, op};
 use crate::catalog::{LETTERS, Wording};
 use crate::evidence::{self, Facts, Record, action, append};
@@ -130,7 +130,8 @@ pub async fn send(
     append(conn, now, &Record { detail, ..Record::new(action::MAIL_TESTED, "setting:mail".to_owned(), permit.by()) })
         .await?;
     let letters = letters.into_iter().map(|message| Outgoing { message, to: person, not_before: None }).collect();
-    match put(conn, now, (Thread::Test, wording), letters).await? {
+    let post = Post::worded(conn, wording.clone(), std::iter::once(person)).await?;
+    match post.send(conn, now, Thread::Test, letters).await? {
         0 => Err(MailRefused::Not("You have no mail address here: the tests have nowhere to go.".to_owned())),
         count => Ok(count),
     }

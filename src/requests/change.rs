@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::items::{self, NewItem};
 use super::stages;
-use super::submit::{self, Prepared};
+use super::submit::{self, Prepared, Seen};
 use super::{Item, Request, RequestError, clocks, notify, settle, sight};
 use crate::access::{self, Actor, Object, op};
 use crate::changes::{self, Step};
@@ -23,16 +23,18 @@ use crate::plan::{Answers, PlannedItem, PlannedStep, RequestKind, digest, joiner
 /// Changes a request's answers and plans anew.
 ///
 /// # Errors
-/// Field errors with nothing written; [`RequestError::Conflict`] where it has ended or is being applied.
+/// Field errors with nothing written; [`RequestError::Conflict`] where it has ended or is being applied;
+/// [`RequestError::Stale`] where it amounts to something else than was seen.
 pub async fn change(
     pool: &PgPool,
     now: DateTime<Utc>,
     actor: &Actor,
     number: RequestNumber,
-    raw: &Raw,
+    (raw, seen): (&Raw, Option<&Seen>),
 ) -> Result<(), RequestError> {
     let mut tx = pool.begin().await?;
     let Changed { request, by, answers, planned } = changed(&mut tx, now, actor, (number, raw)).await?;
+    planned.is_what_was_seen(seen)?;
     let json = serde_json::to_value(&answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let mut detail = Facts::default();
     for (name, value) in json["answers"].as_object().into_iter().flatten() {
@@ -150,8 +152,8 @@ async fn apply(
             let was = left.remove(position);
             replace(conn, now, by, (number, request, was), (item, stages, &key, &new.basis)).await?;
         } else {
-            let place = NewItem { number, request, id: ItemId::new(), ordinal: next, key: &key, basis: &new.basis };
-            items::write_item(conn, now, by, place, (item, stages)).await?;
+            let place = NewItem { request, id: ItemId::new(), ordinal: next, key: &key, basis: &new.basis };
+            items::add(conn, now, (by, number), (place, item, stages)).await?;
             next += 1;
         }
     }

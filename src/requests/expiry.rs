@@ -114,8 +114,8 @@ async fn take_away(
     };
     let key = items::digest_key(conn, request).await?;
     let basis = serde_json::json!({ "grant": due.id });
-    let place = NewItem { number, request, id: ItemId::new(), ordinal: 1, key: &key, basis: &basis };
-    items::write_item(conn, now, by, place, (&item, &[])).await?;
+    let place = NewItem { request, id: ItemId::new(), ordinal: 1, key: &key, basis: &basis };
+    items::add(conn, now, (by, number), (place, &item, &[])).await?;
     changes::unlock(conn, request).await?;
     settle::settle(conn, now, by, request).await
 }

@@ -20,7 +20,6 @@ pub(super) async fn digest_key(conn: &mut PgConnection, request: RequestId) -> R
 
 /// Where a new item goes.
 pub(super) struct NewItem<'a> {
-    pub number: RequestNumber,
     pub request: RequestId,
     pub id: ItemId,
     pub ordinal: i32,
@@ -29,37 +28,38 @@ pub(super) struct NewItem<'a> {
 }
 
 /// An item with what it amounts to and who is asked.
-type Written<'a> = (NewItem<'a>, &'a PlannedItem, &'a [stages::Planned]);
+pub(super) type Written<'a> = (NewItem<'a>, &'a PlannedItem, &'a [stages::Planned]);
 
-/// An item with its steps and stages; without stages it is approved as it is, which is what its route says.
-pub(super) async fn write_item(
+/// An item with its steps, stages and record; without stages it is approved as it is, which is what its route says.
+pub(super) async fn add(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    by: &By,
-    new: NewItem<'_>,
-    (item, stages): (&PlannedItem, &[stages::Planned]),
+    (by, number): (&By, RequestNumber),
+    item: Written<'_>,
 ) -> Result<(), RequestError> {
-    write_items(conn, now, by, (Vec::new(), &[(new, item, stages)])).await
+    let items = [item];
+    let digests = write(conn, now, &items).await?;
+    append_all(conn, now, &records(by, number, &items, &digests)).await?;
+    Ok(())
 }
 
-/// Items of one request, each kind of row in one statement; in evidence after those records.
-pub(super) async fn write_items(
+/// Items of one request, each kind of row in one statement; their digests. Their [`records`] are the caller's to append.
+pub(super) async fn write(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    by: &By,
-    (mut records, items): (Vec<Record>, &[Written<'_>]),
-) -> Result<(), RequestError> {
-    let Some((first, ..)) = items.first() else { return Ok(()) };
-    let (mut effects, mut rows) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    items: &[Written<'_>],
+) -> Result<Vec<String>, RequestError> {
+    let Some((first, ..)) = items.first() else { return Ok(Vec::new()) };
+    let (mut effects, mut rows, mut digests) = (Vec::new(), Vec::new(), Vec::new());
     for (new, item, stages) in items {
         let effect = item.effect().map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let (digest, without_stage) = (digest(new.key, &effect), stages.is_empty());
+        let digest = digest(new.key, &effect);
         rows.push(serde_json::json!({
             "id": new.id, "ordinal": new.ordinal, "label": item.label, "entitlement": item.entitlement, "sox": item.sox,
-            "state": if without_stage { "approved" } else { "deciding" }, "digest": digest, "basis": new.basis,
+            "state": if stages.is_empty() { "approved" } else { "deciding" }, "digest": digest, "basis": new.basis,
         }));
-        records.push(planned_record(by, (new.number, new.ordinal), (item, &digest, new.basis, without_stage)));
         effects.push(effect);
+        digests.push(digest);
     }
     sqlx::query!(
         "insert into item (id, request, ordinal, label, state, entitlement, sox, digest, effect, basis)
@@ -78,11 +78,18 @@ pub(super) async fn write_items(
     changes::write(conn, first.request, &steps).await?;
     let stages: Vec<_> = items.iter().map(|(new, _, stages)| (new.id, 1, *stages)).collect();
     stages::write(conn, now, &stages).await?;
-    append_all(conn, now, &records).await?;
-    Ok(())
+    Ok(digests)
 }
 
-/// Says in evidence what an item amounts to, what from, and who is asked.
+/// What evidence says of new items: what each amounts to, what from, and who is asked.
+pub(super) fn records(by: &By, number: RequestNumber, items: &[Written<'_>], digests: &[String]) -> Vec<Record> {
+    let record = |((new, item, stages), digest): (&Written<'_>, &String)| {
+        planned_record(by, (number, new.ordinal), (item, digest, new.basis, stages.is_empty()))
+    };
+    items.iter().zip(digests).map(record).collect()
+}
+
+/// Says the same of an item that was planned anew.
 pub(super) async fn planned(
     conn: &mut PgConnection,
     now: DateTime<Utc>,

@@ -73,6 +73,19 @@ pub struct Filter {
     pub after: Option<Key>,
 }
 
+impl Filter {
+    /// What is searched for, if anything is.
+    fn words(&self) -> Option<&str> {
+        self.search.as_deref().map(str::trim).filter(|words| !words.is_empty())
+    }
+
+    /// Whether its list is planned anew each time, because how many it finds decides the way: how many titles have a word, how
+    /// many are at risk.
+    pub fn is_planned_anew(&self) -> bool {
+        self.at_risk.is_some() || self.words().is_some()
+    }
+}
+
 /// A place in a sorted list.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Key {
@@ -140,7 +153,7 @@ pub async fn list(
         Sort::Priority => " order by r.priority, r.number".to_owned(),
     };
     query.push(&order).push(format_args!(" limit {limit}) r")).push(JOINED).push(order);
-    query.build().persistent(!planned_anew(filter)).fetch_all(conn).await?.iter().map(line).collect()
+    query.build().persistent(!filter.is_planned_anew()).fetch_all(conn).await?.iter().map(line).collect()
 }
 
 /// How far requests are counted: what a page says beside a list is not worth reading a million rows.
@@ -164,8 +177,8 @@ pub async fn counts<const N: usize>(
         query.push(format_args!(" limit {}) counted)", COUNTED + 1));
     }
     query.push("]::bigint[]");
-    let anew = filters.into_iter().any(planned_anew);
-    let counts: Vec<i64> = query.build_query_scalar().persistent(!anew).fetch_one(conn).await?;
+    let searched = filters.into_iter().any(|filter| filter.words().is_some());
+    let counts: Vec<i64> = query.build_query_scalar().persistent(!searched).fetch_one(conn).await?;
     Ok(std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)))
 }
 
@@ -178,13 +191,10 @@ const NEXT_DUE: &str =
 const AT_RISK_FROM: &str = "case when r.settled_at is null
     then least(case when r.first_response_at is null then r.respond_at_risk end, r.resolve_at_risk) end";
 
-/// Planned anew each time, because how many it finds decides the way: how many titles have a word, how many are at risk.
-fn planned_anew(filter: &Filter) -> bool {
-    filter.at_risk.is_some() || filter.search.as_deref().is_some_and(|search| !search.trim().is_empty())
-}
-
 fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     match filter.open {
+        // At risk is what is open alone: said twice, the index of what is open would seem as good as the one that counts.
+        Some(true) if filter.at_risk.is_some() => {}
         Some(true) => drop(query.push(" and r.settled_at is null")),
         Some(false) => drop(query.push(" and r.settled_at is not null")),
         None => {}
@@ -200,7 +210,7 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
             query.push(format_args!(" and r.{column} = ")).push_bind(person.0);
         }
     }
-    if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+    if let Some(search) = filter.words() {
         let number = search.parse::<RequestNumber>().map_or(0, |number| number.0);
         let words = format!("%{}%", search.replace(['%', '_', '\\', '\0'], ""));
         query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(words).push(")");

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::RequestError;
 use super::receivers::{self, Receiver};
+use super::{RequestError, items};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::mail::letters::{Decided, Done, Failed, MailFrame, PleaseDecide, Submitted};
-use crate::mail::{self, Message, Outgoing};
+use crate::mail::{self, Message, Outgoing, Post};
 use crate::target::{Difference, Presence};
 
 struct About {
@@ -17,7 +17,6 @@ struct About {
     asked_by: Option<PersonId>,
     asked_by_name: Option<String>,
     assignee: Option<PersonId>,
-    resolve_by: Option<DateTime<Utc>>,
 }
 
 impl About {
@@ -35,7 +34,7 @@ async fn about(conn: &mut PgConnection, request: RequestId) -> Result<About, sql
     sqlx::query_as!(
         About,
         r#"select r.number as "number: RequestNumber", r.title, r.asked_by as "asked_by: PersonId",
-                  a.display_name as "asked_by_name?", r.assignee as "assignee: PersonId", r.resolve_by
+                  a.display_name as "asked_by_name?", r.assignee as "assignee: PersonId"
              from request r left join person a on a.id = r.asked_by where r.id = $1"#,
         request.0
     )
@@ -43,39 +42,64 @@ async fn about(conn: &mut PgConnection, request: RequestId) -> Result<About, sql
     .await
 }
 
-/// The requester: it is here and has a number. The first deciders: please decide.
-pub(super) async fn submitted(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    request: RequestId,
-) -> Result<(), RequestError> {
-    let about = about(conn, request).await?;
-    let items = sqlx::query!(
-        r#"select i.id as "id: ItemId", i.label, i.state, s.name as "stage?"
-             from item i left join stage s on s.item = i.id and s.plan_number = i.plan_number and s.state = 'open'
-            where i.request = $1 order by i.ordinal"#,
-        request.0
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut messages = Vec::new();
-    if let Some(asker) = about.asked_by {
-        let lines = items
-            .iter()
-            .map(|item| match &item.stage {
-                Some(stage) => format!("{}: decided by {}", item.label, stage.to_lowercase()),
-                None => format!("{}: needs no decision", item.label),
-            })
-            .collect();
-        let expected = about.resolve_by.map_or_else(String::new, |at| at.format("%A %-d %B %Y").to_string());
-        let letter = Submitted { frame: about.frame(""), items: lines, expected };
-        messages.push(Outgoing { message: Message::Submitted(letter), to: asker, not_before: None });
+/// What the letters about a new request say, read before it has its number: the requester hears that it is here, the first
+/// deciders are asked.
+pub(super) struct New {
+    title: String,
+    asked_by: PersonId,
+    asked_by_name: String,
+    resolve_by: DateTime<Utc>,
+    /// Each item's label, and the stage that is open.
+    items: Vec<(String, Option<String>)>,
+    asking: Asking,
+    post: Post,
+}
+
+impl New {
+    /// After its items are written.
+    pub(super) async fn read(
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+        (title, (asked_by, asked_by_name), resolve_by): (String, (PersonId, String), DateTime<Utc>),
+        items: &[items::Written<'_>],
+    ) -> Result<Self, RequestError> {
+        let deciding = items.iter().filter(|(.., stages)| !stages.is_empty());
+        let deciding: Vec<ItemId> = deciding.map(|(new, ..)| new.id).collect();
+        let asked = receivers::of_items(conn, now, &deciding).await?;
+        let readers = asked.iter().map(|receiver| receiver.person).chain([asked_by]);
+        let post = Post::open(conn, readers).await?;
+        let label = |(_, item, stages): &items::Written<'_>| {
+            (item.label.clone(), stages.first().map(|stage| stage.name.clone()))
+        };
+        let items = items.iter().map(label).collect();
+        let asking = Asking::read(conn, asked).await?;
+        Ok(Self { title, asked_by, asked_by_name, resolve_by, items, asking, post })
     }
-    let deciding: Vec<ItemId> = items.iter().filter(|item| item.state == "deciding").map(|item| item.id).collect();
-    let asked = receivers::of_items(conn, now, &deciding).await?;
-    messages.extend(to_deciders(conn, now, &about, (&asked, None)).await?);
-    mail::enqueue_all(conn, now, about.number, messages).await?;
-    Ok(())
+
+    pub(super) async fn send(
+        self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+        number: RequestNumber,
+    ) -> Result<(), RequestError> {
+        let about = About {
+            number,
+            title: self.title,
+            asked_by: Some(self.asked_by),
+            asked_by_name: Some(self.asked_by_name),
+            assignee: None,
+        };
+        let line = |(label, stage): (String, Option<String>)| match stage {
+            Some(stage) => format!("{label}: decided by {}", stage.to_lowercase()),
+            None => format!("{label}: needs no decision"),
+        };
+        let expected = self.resolve_by.format("%A %-d %B %Y").to_string();
+        let letter = Submitted { frame: about.frame(""), items: self.items.into_iter().map(line).collect(), expected };
+        let mut letters = vec![Outgoing { message: Message::Submitted(letter), to: self.asked_by, not_before: None }];
+        letters.extend(self.asking.letters(now, &about, None));
+        self.post.send(conn, now, number, letters).await?;
+        Ok(())
+    }
 }
 
 /// Whoever the item's open stage asks, and whoever stands in for them.
@@ -85,7 +109,7 @@ pub(super) async fn please_decide_all(
     (request, item): (RequestId, ItemId),
 ) -> Result<(), RequestError> {
     let asked = receivers::of_items(conn, now, &[item]).await?;
-    please_decide(conn, now, request, (&asked, None)).await
+    please_decide(conn, now, request, (asked, None)).await
 }
 
 /// These. `waits_since`: they were asked before, then; a letter that asks again comes when its reader's work begins.
@@ -93,58 +117,77 @@ pub(super) async fn please_decide(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     request: RequestId,
-    (asked, waits_since): (&[Receiver], Option<DateTime<Utc>>),
+    (asked, waits_since): (Vec<Receiver>, Option<DateTime<Utc>>),
 ) -> Result<(), RequestError> {
     let about = about(conn, request).await?;
-    let messages = to_deciders(conn, now, &about, (asked, waits_since)).await?;
-    mail::enqueue_all(conn, now, about.number, messages).await?;
+    let letters = Asking::read(conn, asked).await?.letters(now, &about, waits_since);
+    mail::enqueue_all(conn, now, about.number, letters).await?;
     Ok(())
 }
 
-/// The letters to those whom open stages ask, stage by stage.
-async fn to_deciders(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    about: &About,
-    (asked, waits_since): (&[Receiver], Option<DateTime<Utc>>),
-) -> Result<Vec<Outgoing>, RequestError> {
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let stages: Vec<Uuid> = asked.iter().map(|receiver| receiver.stage).collect();
-    let stages = sqlx::query!(
-        r#"select s.id, i.id as "item: ItemId", i.ordinal, i.label, s.reason
-             from stage s join item i on i.id = s.item where s.id = any ($1) order by i.ordinal"#,
-        &stages
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let items: Vec<Uuid> = stages.iter().map(|stage| stage.item.0).collect();
-    let changes = changes(conn, &items).await?;
-    let mut letters = Vec::new();
-    for stage in &stages {
-        for receiver in asked.iter().filter(|receiver| receiver.stage == stage.id) {
-            let since = |at: DateTime<Utc>| at.with_timezone(&receiver.hours.zone).format("%A %-d %B").to_string();
-            let letter = PleaseDecide {
-                frame: about.frame(&format!("/items/{}/decision", stage.ordinal)),
-                item: stage.label.clone(),
-                asked_by: about.asked_by_name.clone().unwrap_or_default(),
-                why: stage.reason.clone(),
-                on_behalf: receiver.on_behalf.clone().unwrap_or_default(),
-                changes: changes.iter().filter(|(item, _)| *item == stage.item).map(|(_, line)| line.clone()).collect(),
-                reason: String::new(),
-                due: String::new(),
-                waits_since: waits_since.map_or_else(String::new, since),
-            };
-            let begins = receiver.hours.next_open(now);
-            letters.push(Outgoing {
-                message: Message::PleaseDecide(letter),
-                to: receiver.person,
-                not_before: waits_since.and(Some(begins)).filter(|begins| *begins > now),
-            });
+/// What letters to those whom open stages ask say.
+struct Asking {
+    asked: Vec<Receiver>,
+    stages: Vec<OpenStage>,
+    /// A line a step, by item.
+    changes: Vec<(ItemId, String)>,
+}
+
+struct OpenStage {
+    id: Uuid,
+    item: ItemId,
+    ordinal: i32,
+    label: String,
+    reason: String,
+}
+
+impl Asking {
+    async fn read(conn: &mut PgConnection, asked: Vec<Receiver>) -> Result<Self, sqlx::Error> {
+        if asked.is_empty() {
+            return Ok(Self { asked, stages: Vec::new(), changes: Vec::new() });
         }
+        let stages: Vec<Uuid> = asked.iter().map(|receiver| receiver.stage).collect();
+        let stages = sqlx::query_as!(
+            OpenStage,
+            r#"select s.id, i.id as "item: ItemId", i.ordinal, i.label, s.reason
+                 from stage s join item i on i.id = s.item where s.id = any ($1) order by i.ordinal"#,
+            &stages
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let items: Vec<Uuid> = stages.iter().map(|stage| stage.item.0).collect();
+        let changes = changes(conn, &items).await?;
+        Ok(Self { asked, stages, changes })
     }
-    Ok(letters)
+
+    /// Stage by stage.
+    fn letters(&self, now: DateTime<Utc>, about: &About, waits_since: Option<DateTime<Utc>>) -> Vec<Outgoing> {
+        let mut letters = Vec::new();
+        for stage in &self.stages {
+            for receiver in self.asked.iter().filter(|receiver| receiver.stage == stage.id) {
+                let since = |at: DateTime<Utc>| at.with_timezone(&receiver.hours.zone).format("%A %-d %B").to_string();
+                let changes = self.changes.iter().filter(|(item, _)| *item == stage.item);
+                let letter = PleaseDecide {
+                    frame: about.frame(&format!("/items/{}/decision", stage.ordinal)),
+                    item: stage.label.clone(),
+                    asked_by: about.asked_by_name.clone().unwrap_or_default(),
+                    why: stage.reason.clone(),
+                    on_behalf: receiver.on_behalf.clone().unwrap_or_default(),
+                    changes: changes.map(|(_, line)| line.clone()).collect(),
+                    reason: String::new(),
+                    due: String::new(),
+                    waits_since: waits_since.map_or_else(String::new, since),
+                };
+                let begins = receiver.hours.next_open(now);
+                letters.push(Outgoing {
+                    message: Message::PleaseDecide(letter),
+                    to: receiver.person,
+                    not_before: waits_since.and(Some(begins)).filter(|begins| *begins > now),
+                });
+            }
+        }
+        letters
+    }
 }
 
 /// What items' plans would change, a line a step; the exact values stand on the page, behind sign-in.

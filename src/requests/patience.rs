@@ -201,7 +201,7 @@ async fn tell(
     )
     .execute(&mut *conn)
     .await?;
-    notify::please_decide(conn, now, stage.request, (receivers, Some(stage.opened_at))).await
+    notify::please_decide(conn, now, stage.request, (receivers.to_vec(), Some(stage.opened_at))).await
 }
 
 /// Whether one of these is at work now.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::items::{self, NewItem};
 use super::stages::{self, Situation};
@@ -12,13 +13,14 @@ use crate::access::{self, Actor, Ask, Object, op};
 use crate::catalog::{self, Rules};
 use crate::changes;
 use crate::db;
-use crate::evidence::{By, Facts, Record, action};
+use crate::evidence::{By, Facts, Record, action, append_all};
 use crate::ids::{ItemId, PersonId, RequestId, RequestNumber};
 use crate::people::{self, NewPerson};
 use crate::plan::field::{FieldError, Raw};
 use crate::plan::{
-    Answers, Concerned, Known, Plan, PlannedItem, RequestKind, access as access_plan, joiner, leaver, list_change,
-    mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox, unlock,
+    Answers, Concerned, Known, Plan, PlannedItem, RequestKind, access as access_plan, digest, joiner, leaver,
+    list_change, mailbox_access, mailbox_change, mailing_list, password_reset, personal_mailbox, plan, shared_mailbox,
+    unlock,
 };
 use crate::target::SystemKey;
 
@@ -31,6 +33,34 @@ pub struct Asked {
     pub nonce: String,
     /// SHA-256 of what a program sent with that nonce: with something else it is refused. None where nobody compares.
     pub sent: Option<[u8; 32]>,
+    /// None where nobody looked.
+    pub seen: Option<Seen>,
+}
+
+/// The plan that somebody looked at before they asked: nothing else is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The draft's. (A request's own digests have a key of its own, which does not exist yet.)
+    key: Uuid,
+    /// What the plan amounts to, item by item.
+    pub digests: Vec<String>,
+}
+
+impl Seen {
+    /// As it came back with the form.
+    pub fn new(draft: Uuid, digests: Vec<String>) -> Self {
+        Self { key: draft, digests }
+    }
+
+    /// Of a plan as it is shown.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn of(draft: Uuid, plan: &Plan) -> Result<Self, RequestError> {
+        let digests = plan.items.iter().map(|item| Ok(digest(draft.as_bytes(), &item.effect()?)));
+        let digests = digests.collect::<Result<_, serde_json::Error>>();
+        Ok(Self::new(draft, digests.map_err(|error| sqlx::Error::Encode(Box::new(error)))?))
+    }
 }
 
 /// What an ask would amount to: what "check your answers" shows and submitting writes.
@@ -100,7 +130,8 @@ pub async fn prepare(
 /// Submits. A second submit with the same nonce by the same person gives the first one's number.
 ///
 /// # Errors
-/// Field errors with nothing written; [`RequestError::Denied`]; the database's own.
+/// Field errors with nothing written; [`RequestError::Stale`] where it amounts to something else than was seen;
+/// [`RequestError::Denied`]; the database's own.
 pub async fn submit(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -116,7 +147,9 @@ pub async fn submit(
                 }
             }
             // The same was sent at the same moment, and came first: what is in the way is what it made.
-            Err(error @ RequestError::Fields(_)) => return by_nonce(pool, actor, ask).await?.ok_or(error),
+            Err(error @ (RequestError::Fields(_) | RequestError::Stale)) => {
+                return by_nonce(pool, actor, ask).await?.ok_or(error);
+            }
             other => return other,
         }
     }
@@ -194,6 +227,15 @@ pub(super) struct PlannedNow {
 }
 
 impl PlannedNow {
+    /// # Errors
+    /// [`RequestError::Stale`] where somebody looked at a plan, and it is not this one.
+    pub fn is_what_was_seen(&self, seen: Option<&Seen>) -> Result<(), RequestError> {
+        match seen {
+            Some(seen) if Seen::of(seen.key, &self.plan)? != *seen => Err(RequestError::Stale),
+            _ => Ok(()),
+        }
+    }
+
     /// As people look at it.
     pub async fn prepared(
         self,
@@ -312,32 +354,38 @@ async fn try_submit(
         sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
     }
     let (draft, by) = draft(&mut tx, now, (actor, asker), (ask.kind, &ask.raw)).await?;
-    let subject = subject(&mut tx, now, &by, &draft).await?;
-    // From here until the commit nobody else gets a number: everything that can be known is known, and few statements follow.
-    // The request's own lock is taken with its first record; before the commit nobody else knows of it.
-    let number = RequestNumber(
-        sqlx::query_scalar!("update request_counter set last = last + 1 returning last").fetch_one(&mut *tx).await?,
-    );
-    let (request, key) = insert(&mut tx, now, (number, asker, subject), ask, &draft).await?;
     let planned = &draft.planned;
+    planned.is_what_was_seen(ask.seen.as_ref())?;
+    let subject = subject(&mut tx, now, &by, &draft).await?;
+    let new = New { id: RequestId::new(), asker, subject, key: rand::random() };
+    // Nobody else gets a number from when this one has its own until the commit. So everything that can be known is known by
+    // then, and what needs no number is written: it refers to a row that comes last, which is checked at the commit.
+    parties_of(&mut tx, &new, &draft.answers).await?;
     let items: Vec<_> = (1i32..)
         .zip(planned.plan.items.iter().zip(&planned.stages))
         .map(|(ordinal, (item, stages))| {
-            let new = NewItem { number, request, id: ItemId::new(), ordinal, key: &key, basis: &planned.basis };
-            (new, item, stages.as_slice())
+            let place = NewItem { request: new.id, id: ItemId::new(), ordinal, key: &new.key, basis: &planned.basis };
+            (place, item, stages.as_slice())
         })
         .collect();
-    let submitted = submitted(&by, number, (&draft, subject))?;
-    items::write_items(&mut tx, now, &by, (vec![submitted], &items)).await?;
-    if let Ok(draft_id) = uuid::Uuid::parse_str(&ask.nonce) {
+    let digests = items::write(&mut tx, now, &items).await?;
+    if let Ok(draft_id) = Uuid::parse_str(&ask.nonce) {
         sqlx::query!("delete from draft where id = $1 and person = $2", draft_id, asker.0).execute(&mut *tx).await?;
     }
-    notify::submitted(&mut tx, now, request).await?;
+    let (levels, kind) = (&planned.rules.service_levels, draft.answers.route_kind());
+    let clocks = clocks::begin(&mut tx, now, [Some(subject), Some(asker)], (levels, kind)).await?;
+    let asked_by = (asker, actor.name().to_owned());
+    let letters = notify::New::read(&mut tx, now, (planned.title.clone(), asked_by, clocks.resolve_by), &items).await?;
+    let number = insert(&mut tx, now, &new, (ask, &draft, &clocks)).await?;
+    let mut records = vec![submitted(&by, number, (&draft, subject))?];
+    records.extend(items::records(&by, number, &items, &digests));
+    append_all(&mut tx, now, &records).await?;
+    letters.send(&mut tx, now, number).await?;
     // While every item waits for its decision there is nothing to begin with, and no state to change.
     if planned.stages.iter().any(Vec::is_empty) {
-        super::settle_approved(&mut tx, now, &by, request).await?;
-        changes::unlock(&mut tx, request).await?;
-        settle::settle(&mut tx, now, &by, request).await?;
+        super::settle_approved(&mut tx, now, &by, new.id).await?;
+        changes::unlock(&mut tx, new.id).await?;
+        settle::settle(&mut tx, now, &by, new.id).await?;
     }
     tx.commit().await?;
     metrics::counter!("tenure_requests_submitted_total", "kind" => ask.kind.as_str()).increment(1);
@@ -384,34 +432,70 @@ pub(super) fn new_person(joiner: &joiner::Answers, plan: &Plan) -> NewPerson {
     }
 }
 
+/// A request that is about to be written.
+struct New {
+    id: RequestId,
+    asker: PersonId,
+    subject: PersonId,
+    /// Of its digests.
+    key: [u8; 32],
+}
+
+/// Whoever asks, whom it is about and whoever gains by it decide nothing in it; whose mailbox or list others would change has
+/// a say.
+async fn parties_of(conn: &mut PgConnection, new: &New, answers: &Answers) -> Result<(), sqlx::Error> {
+    let mut parties = super::sight_mail::people_behind(conn, &concerned(answers)).await?;
+    parties.push(new.asker.0);
+    parties.extend(answers.subject_is_party().then_some(new.subject.0));
+    sqlx::query!(
+        "insert into request_role (request, person, role)
+         select $1, p.person, 'party' from unnest($2::uuid[]) as p (person) on conflict do nothing",
+        new.id.0,
+        &parties,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the next number and the plan's names, and writes the request. A name that is taken is a violation: somebody else just
+/// took it, and everything is planned again.
 async fn insert(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    (number, asker, subject): (RequestNumber, PersonId, PersonId),
-    ask: &Asked,
-    draft: &Draft,
-) -> Result<(RequestId, Vec<u8>), RequestError> {
-    let id = RequestId::new();
-    let (levels, kind) = (&draft.planned.rules.service_levels, draft.answers.route_kind());
-    let clocks = clocks::begin(conn, now, [Some(subject), Some(asker)], (levels, kind)).await?;
-    let digest_key: [u8; 32] = rand::random();
-    sqlx::query!(
-        "insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
-                              restricted, digest_key, respond_by, resolve_by, sent_sha256, site, level_kind, clock_rules,
-                              respond_at_risk, resolve_at_risk)
-         values ($1, $2, $3, 'deciding', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-        id.0,
-        number.0,
+    new: &New,
+    (ask, draft, clocks): (&Asked, &Draft, &clocks::Begun),
+) -> Result<RequestNumber, RequestError> {
+    let planned = &draft.planned;
+    let (levels, kind) = (&planned.rules.service_levels, draft.answers.route_kind());
+    let names: BTreeSet<&(String, String)> = planned.plan.names.iter().collect();
+    let (namespaces, values): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
+    let number = sqlx::query_scalar!(
+        r#"with counted as (
+               update request_counter set last = last + 1 returning last
+           ), asked as (
+               insert into request (id, number, kind, state, title, subject, asked_by, asked_at, answers, nonce, priority,
+                                    restricted, digest_key, respond_by, resolve_by, sent_sha256, site, level_kind, clock_rules,
+                                    respond_at_risk, resolve_at_risk)
+               select $1, last, $2, 'deciding', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+                 from counted
+           ), taken as (
+               insert into reservation (system, namespace, value, request)
+               select $20, n.namespace, n.value, $1 from unnest($21::text[], $22::text[]) as n (namespace, value)
+           )
+           select last as "last: RequestNumber" from counted"#,
+        new.id.0,
         ask.kind.as_str(),
-        draft.planned.title,
-        subject.0,
-        asker.0,
+        planned.title,
+        new.subject.0,
+        new.asker.0,
         now,
         serde_json::to_value(&draft.answers).map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
         ask.nonce,
         levels.body.for_request(kind).priority,
         draft.answers.restricted(),
-        &digest_key[..],
+        &new.key[..],
         clocks.respond_by,
         clocks.resolve_by,
         ask.sent.as_ref().map(|sent| &sent[..]),
@@ -420,33 +504,13 @@ async fn insert(
         clocks.rules,
         clocks.respond_at_risk,
         clocks.resolve_at_risk,
-    )
-    .execute(&mut *conn)
-    .await?;
-    // Whoever asks, whom it is about and whoever gains by it decide nothing in it; whose mailbox or list others would change
-    // has a say. A name that is taken is a violation: somebody else just took it, and everything is planned again.
-    let mut parties = super::sight_mail::people_behind(conn, &concerned(&draft.answers)).await?;
-    parties.push(asker.0);
-    parties.extend(draft.answers.subject_is_party().then_some(subject.0));
-    let names: BTreeSet<&(String, String)> = draft.planned.plan.names.iter().collect();
-    let (namespaces, values): (Vec<&str>, Vec<&str>) =
-        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
-    sqlx::query!(
-        "with party as (
-             insert into request_role (request, person, role)
-             select $1, p.person, 'party' from unnest($2::uuid[]) as p (person) on conflict do nothing
-         )
-         insert into reservation (system, namespace, value, request)
-         select $3, n.namespace, n.value, $1 from unnest($4::text[], $5::text[]) as n (namespace, value)",
-        id.0,
-        &parties,
-        draft.planned.directory.0,
+        planned.directory.0,
         &namespaces as &[&str],
         &values as &[&str],
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok((id, digest_key.to_vec()))
+    Ok(number)
 }
 
 /// Whoever gains by the answers.

@@ -56,7 +56,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -65,6 +65,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::db;
 
 pub use errors::Error;
 pub use fields::Fields;
@@ -117,6 +118,14 @@ impl AppState {
             live: live::Hub::default(),
             calls: api::Calls::default(),
         }))
+    }
+
+    /// What a page reads with that finds everything by keys ([`db::BY_KEY`]); it ends when dropped.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    async fn reading(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin_with(db::BY_KEY).await
     }
 
     /// The session cookie's name: with the prefix that binds it to this host and to TLS, except on plain loopback.

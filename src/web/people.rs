@@ -120,17 +120,18 @@ fn person_row(me: &SignedIn, line: &Line, wide: bool) -> PersonRow {
 
 /// `GET /people/{id}`
 pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me: SignedIn) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
+    let mut tx = state.reading().await?;
+    let conn = &mut *tx;
     let actor = me.actor();
-    permit::<op::SeePerson>(&mut conn, &actor, Object::Person(id)).await?;
-    let may = May::of(&mut conn, &actor, id).await?;
+    permit::<op::SeePerson>(conn, &actor, Object::Person(id)).await?;
+    let may = May::of(conn, &actor, id).await?;
     let fully = may.they(Operation::SeePersonFully);
-    let line = lookup::person(&mut conn, id).await?.ok_or_else(Error::not_found)?;
-    let accounts = if fully { look::accounts_of(&mut conn, id).await? } else { Vec::new() };
-    let held = if fully { held(&mut conn, &me, id).await? } else { Vec::new() };
-    let open = open_requests(&mut conn, &me, id).await?;
+    let line = lookup::person(conn, id).await?.ok_or_else(Error::not_found)?;
+    let accounts = if fully { look::accounts_of(conn, id).await? } else { Vec::new() };
+    let held = if fully { held(conn, &me, id).await? } else { Vec::new() };
+    let open = open_requests(conn, &me, id).await?;
     let direct = Find { team_of: Some(id), direct: true, here: true, ..Find::default() };
-    let reports = lookup::people(&mut conn, &direct, 100).await?;
+    let reports = lookup::people(conn, &direct, 100).await?;
     let page = PersonPage {
         crumbs: vec![Crumb::to("People", "/people"), Crumb::here(&line.name)],
         id: id.to_string(),
@@ -139,7 +140,7 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         state: (fully || matches!(line.state.as_str(), "left" | "erased")).then(|| line.badge(me.today())).flatten(),
         buttons: buttons(&may, &line),
         changes: changes(&may, &line),
-        notices: all_notices(&mut conn, (&me, &may), &line, fully.then_some(&accounts)).await?,
+        notices: all_notices(conn, (&me, &may), &line, fully.then_some(&accounts)).await?,
         seen: accounts
             .iter()
             .map(|account| account.seen_at)
@@ -154,8 +155,8 @@ pub async fn person(State(state): State<AppState>, Path(id): Path<PersonId>, me:
         open,
         facts: facts(&line, fully),
         reports: reports.iter().map(|line| Person::to(&line.name, line.href())).collect(),
-        history: past(&mut conn, &me, &accounts).await?,
-        shell: me.shell(&state, &mut conn, line.name.clone(), Nav::People).await?,
+        history: past(conn, &me, &accounts).await?,
+        shell: me.shell(&state, conn, line.name.clone(), Nav::People).await?,
     };
     viewer::page(&page)
 }

@@ -58,9 +58,14 @@ impl Names {
             return Ok(Self::default());
         }
         let rows = sqlx::query!(
-            r#"select native_id as "id!", display_name as "name!" from account where native_id = any ($1)
-               union all select native_id, display_name from mailbox where native_id = any ($1)
-               union all select native_id, display_name from mailing_list where native_id = any ($1)"#,
+            r#"select native_id as "id!", display_name as "name!" from account
+                where system in (select key from target_system) and native_id = any ($1)
+                union all
+               select native_id, display_name from mailbox
+                where system in (select key from target_system) and native_id = any ($1)
+                union all
+               select native_id, display_name from mailing_list
+                where system in (select key from target_system) and native_id = any ($1)"#,
             &ids
         )
         .fetch_all(&mut *conn)

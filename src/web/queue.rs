@@ -66,26 +66,27 @@ pub async fn page(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Error> {
     let fields = Fields(query);
-    let mut conn = state.pool.acquire().await?;
-    permit::<op::SeeQueue>(&mut conn, &me.actor(), Object::None).await?;
     let view = fields.text("view");
     let asked = filter(&me, &fields, view);
-    let mut lines = list(&mut conn, me.viewer(), &asked, ROWS + 1).await?;
+    let mut tx = if asked.is_planned_anew() { state.pool.begin().await? } else { state.reading().await? };
+    let conn = &mut *tx;
+    permit::<op::SeeQueue>(conn, &me.actor(), Object::None).await?;
     let views = VIEWS.map(|(key, _)| filter(&me, &Fields::default(), key));
-    let counted = counts(&mut conn, me.viewer(), views.each_ref()).await?.map(|found| Count::up_to(found, COUNTED));
+    let mut lines = list(conn, me.viewer(), &asked, ROWS + 1).await?;
+    let counted = counts(conn, me.viewer(), views.each_ref()).await?.map(|found| Count::up_to(found, COUNTED));
     let tabs = VIEWS.iter().zip(counted).map(|((key, label), count)| {
         let href = if key.is_empty() { "/queue".to_owned() } else { format!("/queue?view={key}") };
         Tab::new(label, None, href, view == *key).counted(count)
     });
     let pager = pager(&me, "/queue", &fields, &mut lines);
-    let board = Board::read(&mut conn).await?;
+    let board = Board::read(conn).await?;
     let kinds = RequestKind::ASKABLE.iter().map(|kind| Choice::new(kind.as_str(), words::kind(kind.as_str())));
     let some_states =
         ["deciding", "applying", "sent_back", "needs_person"].map(|s| Choice::new(s, states::request(s).word));
     let chosen = |first: &str, choices: Vec<Choice>, typed: &str| -> Vec<Choice> {
         std::iter::once(Choice::new("", first)).chain(choices).map(|choice| choice.chosen_if(typed)).collect()
     };
-    let assignees = agents(&mut conn, None).await?.split_off(1);
+    let assignees = agents(conn, None).await?.split_off(1);
     let sort = |label: &str, key: &str, how: &'static str| {
         let current = fields.text("sort") == key;
         SortHead::sorts(label, format!("/queue?view={view}&sort={key}"), if current { how } else { "" })
@@ -125,7 +126,7 @@ pub async fn page(
             "risk" => Empty::new("Nothing is at risk here", "Every clock that runs has time left."),
             _ => Empty::new("Nothing is open here", "Look at another view, or take a break."),
         },
-        shell: me.shell(&state, &mut conn, "Queue", Nav::Queue).await?,
+        shell: me.shell(&state, conn, "Queue", Nav::Queue).await?,
     };
     viewer::page(&page)
 }

@@ -9,7 +9,7 @@ use super::view::parts::Count;
 use super::view::shell::Problem;
 use super::{AppState, Error};
 use crate::access::{Operation, Viewer, scope};
-use crate::db;
+use crate::db::ByKey;
 
 /// The last look at the machinery; every page shows it, so it is looked at only every few seconds.
 #[derive(Default)]
@@ -55,9 +55,9 @@ pub async fn waiting(conn: &mut PgConnection, viewer: &Viewer) -> Result<Waiting
         query.push("0::bigint");
     }
     query.push(")");
-    let mut tx = db::by_key(conn).await?;
-    let (approvals, queue): (i64, i64) = query.build_query_as().fetch_one(&mut *tx).await?;
-    tx.commit().await?;
+    let mut conn = ByKey::begin(conn).await?;
+    let (approvals, queue): (i64, i64) = query.build_query_as().fetch_one(&mut *conn).await?;
+    conn.end().await?;
     Ok(Waiting { approvals: Count::up_to(approvals, MOST), queue: Count::up_to(queue, MOST) })
 }
 

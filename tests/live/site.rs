@@ -140,7 +140,7 @@ impl Site {
 
     pub async fn ask(&self, user: &str, kind: RequestKind, answers: &[(&str, &str)]) -> RequestNumber {
         let raw = Raw::from_pairs(answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let asked = Asked { kind, raw, nonce: Uuid::new_v4().to_string(), sent: None };
+        let asked = Asked { kind, raw, nonce: Uuid::new_v4().to_string(), sent: None, seen: None };
         let actor = self.actor(user).await;
         match requests::submit::submit(&self.pool, Clock::System.now(), &actor, &asked).await {
             Ok(number) => number,

@@ -51,7 +51,9 @@ impl Stage {
 
     async fn answers_again(&self, who: PersonId, number: RequestNumber, pairs: &[(&str, &str)]) {
         let raw = Raw::from_pairs(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        change::change(&self.portal.pool, self.portal.clock.now(), &self.actor(who).await, number, &raw).await.unwrap();
+        change::change(&self.portal.pool, self.portal.clock.now(), &self.actor(who).await, number, (&raw, None))
+            .await
+            .unwrap();
     }
 
     async fn prioritised(&self, number: RequestNumber, priority: i16) {

@@ -44,7 +44,7 @@ async fn joiner(
     ];
     pairs.extend(more);
     let raw = Raw::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let asked = Asked { kind: RequestKind::Joiner, raw, nonce: nonce.to_owned(), sent: None };
+    let asked = Asked { kind: RequestKind::Joiner, raw, nonce: nonce.to_owned(), sent: None, seen: None };
     submit(&portal.pool, portal.clock.now(), &actor(portal, asker).await, &asked).await
 }
 

@@ -16,13 +16,17 @@ async fn set(options: PgPoolOptions, connect: PgConnectOptions) -> (Portal, Comp
     (portal, company)
 }
 
-const WHO: [(&str, &str); 5] = [
-    ("given_name", "Thị Lan"),
-    ("family_name", "Nguyễn"),
-    ("type", "employee"),
-    ("employee_number", "E-4711"),
-    ("go", "continue"),
-];
+const WHO: [(&str, &str); 5] = numbered("E-4711");
+
+const fn numbered(number: &'static str) -> [(&'static str, &'static str); 5] {
+    [
+        ("given_name", "Thị Lan"),
+        ("family_name", "Nguyễn"),
+        ("type", "employee"),
+        ("employee_number", number),
+        ("go", "continue"),
+    ]
+}
 
 fn work() -> Vec<(&'static str, &'static str)> {
     vec![
@@ -42,9 +46,13 @@ fn work() -> Vec<(&'static str, &'static str)> {
 
 /// Through the joiner's forms to "check your answers": that page, and the draft's address.
 async fn joiner(manager: &Browser, ledger: &str) -> (Answer, String) {
+    joiner_called(manager, ledger, &WHO).await
+}
+
+async fn joiner_called(manager: &Browser, ledger: &str, who: &[(&str, &str)]) -> (Answer, String) {
     let first = manager.get("/requests/new/joiner").await;
     assert_eq!(first.status, StatusCode::OK, "{}", first.text);
-    let begun = manager.post("/requests/new/joiner", &WHO).await;
+    let begun = manager.post("/requests/new/joiner", who).await;
     assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text);
     let draft = begun.location().trim_end_matches("/work").to_owned();
     let filled = manager.get(begun.location()).await;
@@ -70,6 +78,24 @@ async fn send(manager: &Browser, check: &Answer) -> Answer {
     let mut fields = vec![("draft", draft.as_str()), ("nonce", draft.as_str())];
     fields.extend(digests.iter().map(|digest| ("digest", digest.as_str())));
     manager.post("/requests", &fields).await
+}
+
+#[sqlx::test]
+async fn nobody_asks_for_what_they_have_not_seen(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (portal, company) = set(options, connect).await;
+    let manager = portal.browser_of(company.manager).await;
+    let ledger = company.ledger.to_string();
+    // Two of one name: both are shown the logon name that only one of them can have.
+    let (one, _) = joiner(&manager, &ledger).await;
+    let (other, _) = joiner_called(&manager, &ledger, &numbered("E-4712")).await;
+    assert!(one.text.contains("tnguyen@") && other.text.contains("tnguyen@"), "{}", other.text);
+    assert_eq!(send(&manager, &other).await.location(), "/requests/1");
+    let stale = send(&manager, &one).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.text);
+    assert!(stale.text.contains("has changed while you were reading") && !stale.text.contains("tnguyen@"));
+    let count: i64 = sqlx::query_scalar("select count(*) from request").fetch_one(&portal.owner).await.unwrap();
+    assert_eq!(count, 1, "nothing was asked for");
+    assert_eq!(send(&manager, &stale).await.location(), "/requests/2", "what stands there now can be");
 }
 
 #[sqlx::test]

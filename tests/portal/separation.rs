@@ -80,7 +80,7 @@ impl Set {
         let now = self.portal.clock.now();
         let token = session::open(&mut conn, now, self.company.manager, &session::From::default()).await.unwrap();
         let viewer = session::resume(&mut conn, &token, None).await.unwrap().unwrap().viewer;
-        let asked = Asked { kind: RequestKind::Access, raw, nonce: nonce.to_owned(), sent: None };
+        let asked = Asked { kind: RequestKind::Access, raw, nonce: nonce.to_owned(), sent: None, seen: None };
         submit(&self.portal.pool, now, &Actor::Person(viewer), &asked).await
     }
 

@@ -74,7 +74,8 @@ impl Two {
     ) -> Result<RequestNumber, RequestError> {
         let pairs = answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let kind = RequestKind::parse(kind).unwrap();
-        let asked = Asked { kind, raw: Raw::from_pairs(pairs), nonce: Uuid::now_v7().to_string(), sent: None };
+        let asked =
+            Asked { kind, raw: Raw::from_pairs(pairs), nonce: Uuid::now_v7().to_string(), sent: None, seen: None };
         submit(&self.portal.pool, self.portal.clock.now(), actor, &asked).await
     }
 
@@ -396,8 +397,13 @@ async fn mails_say_what_the_company_says(options: PgPoolOptions, connect: PgConn
     let manager = Actor::Person(session::resume(&mut conn, &token, None).await.unwrap().unwrap().viewer);
     let pairs =
         [("person", "avogel"), ("last_day", "2026-12-31")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let asked =
-        Asked { kind: RequestKind::Leaver, raw: Raw::from_pairs(pairs), nonce: "worded".to_owned(), sent: None };
+    let asked = Asked {
+        kind: RequestKind::Leaver,
+        raw: Raw::from_pairs(pairs),
+        nonce: "worded".to_owned(),
+        sent: None,
+        seen: None,
+    };
     submit(&two.portal.pool, two.portal.clock.now(), &manager, &asked).await.unwrap();
     let (subject, letter): (String, serde_json::Value) =
         sqlx::query_as("select subject, letter from outbox where template = 'submitted'")

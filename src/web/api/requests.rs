@@ -66,17 +66,17 @@ pub async fn submit(
     })?;
     let raw = Raw::from_json(&new.answers).map_err(RequestError::Fields)?;
     let asked = match key {
-        None => Asked { kind, raw, nonce: Uuid::new_v4().to_string(), sent: None },
+        None => Asked { kind, raw, nonce: Uuid::new_v4().to_string(), sent: None, seen: None },
         Some(key) => {
             // The same however it was written: fields in order, no blanks.
             let sent = Sha256::digest(json!([new.kind, new.answers]).to_string()).into();
-            Asked { kind, raw, nonce: format!("api:{}:{key}", bearer.viewer.person), sent: Some(sent) }
+            Asked { kind, raw, nonce: format!("api:{}:{key}", bearer.viewer.person), sent: Some(sent), seen: None }
         }
     };
     let number = submit::submit(&state.pool, bearer.now, &bearer.actor(), &asked).await?;
-    let mut conn = state.pool.acquire().await?;
-    let request = asking::find(&mut conn, number).await?.ok_or_else(Error::not_found)?;
-    let shown = shown::request(&mut conn, &bearer, &request).await?;
+    let mut tx = state.reading().await?;
+    let request = asking::find(&mut tx, number).await?.ok_or_else(Error::not_found)?;
+    let shown = shown::request(&mut tx, &bearer, &request).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/requests/{}", number.0))], Json(shown))
         .into_response())
 }
@@ -96,9 +96,9 @@ pub async fn one(
 ) -> Result<Json<Value>, Error> {
     bearer.scope("requests:read")?;
     Params::of(query, &[])?;
-    let mut conn = state.pool.acquire().await?;
-    let request = find(&mut conn, &bearer, &number).await?;
-    Ok(Json(shown::request(&mut conn, &bearer, &request).await?))
+    let mut tx = state.reading().await?;
+    let request = find(&mut tx, &bearer, &number).await?;
+    Ok(Json(shown::request(&mut tx, &bearer, &request).await?))
 }
 
 /// `GET /api/v1/requests`: newest first.
@@ -221,7 +221,7 @@ pub async fn change(
     let number: RequestNumber = id(&number)?;
     let new: NewAnswers = body(read)?;
     let raw = Raw::from_json(&new.answers).map_err(RequestError::Fields)?;
-    changing::change(&state.pool, bearer.now, &bearer.actor(), number, &raw).await?;
+    changing::change(&state.pool, bearer.now, &bearer.actor(), number, (&raw, None)).await?;
     after(&state, &bearer, number).await
 }
 

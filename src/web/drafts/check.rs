@@ -14,27 +14,19 @@ use crate::access::Operation;
 use crate::catalog;
 use crate::ids::{EntitlementId, PersonId};
 use crate::people;
-use crate::plan::{Plan, RequestKind, digest};
+use crate::plan::RequestKind;
 use crate::requests::draft::{self, Draft};
-use crate::requests::submit::{self, Asked, Prepared};
+use crate::requests::submit::{self, Asked, Prepared, Seen};
 use crate::requests::{RequestError, change, desk};
 use crate::web::requests::form_errors;
 use crate::web::view::PlanView;
 use crate::web::view::draft::{AnswerGroup, CheckPage, DraftFrame};
-use crate::web::view::errors::Wrong;
 use crate::web::view::forms::FormErrors;
 use crate::web::view::parts::{Fact, Facts};
 use crate::web::view::progress::{Stage, StageMark, Stages};
 use crate::web::view::shell::Nav;
 use crate::web::viewer::{self, Posted, Said, SignedIn};
 use crate::web::{AppState, Error, away, plans, words};
-
-/// What the plan shown amounts to, item by item: sent back with the form, so that nobody asks for what they have not seen.
-/// (A request's own digests have a key of its own, which does not exist yet.)
-fn fingerprints(id: Uuid, plan: &Plan) -> Result<Vec<String>, Error> {
-    let digests = plan.items.iter().map(|item| Ok(digest(id.as_bytes(), &item.effect()?)));
-    digests.collect::<Result<_, serde_json::Error>>().map_err(Error::broken)
-}
 
 /// `GET /drafts/{id}/check`
 pub async fn page(State(state): State<AppState>, Path(id): Path<Uuid>, me: SignedIn) -> Result<Response, Error> {
@@ -108,7 +100,7 @@ async fn show(
             prepared.title.clone(),
             plans::of_plan(&mut conn, me, &prepared.plan).await?,
             stages(&mut conn, me, prepared).await?,
-            fingerprints(draft.id, &prepared.plan)?,
+            Seen::of(draft.id, &prepared.plan)?.digests,
         ),
         None => (String::new(), Vec::new(), Stages::default(), Vec::new()),
     };
@@ -264,40 +256,45 @@ pub async fn submit(State(state): State<AppState>, Posted { me, fields }: Posted
         return made.map(|number| viewer::see(&format!("/requests/{number}"))).ok_or_else(gone);
     };
     drop(conn);
-    if let Some(number) = changed_request(&draft.raw) {
-        change::change(&state.pool, me.now, &me.actor(), number, &asked(draft.kind, &draft.raw)).await?;
-        let mut conn = state.pool.acquire().await?;
-        draft::discard(&mut conn, me.viewer().person, id).await?;
-        return viewer::see_saying(&state, &format!("/requests/{}", number.0), Said::Changed);
-    }
     let raw = asked(draft.kind, &draft.raw);
-    match submit::prepare(&state.pool, me.now, &me.actor(), (draft.kind, &raw)).await {
-        Ok(prepared) if fingerprints(id, &prepared.plan)? == fields.all("digest") => {}
-        Ok(_) => {
+    let seen = Seen::new(id, fields.all("digest"));
+    let changes = changed_request(&draft.raw);
+    let done = match changes {
+        Some(number) => {
+            let done = change::change(&state.pool, me.now, &me.actor(), number, (&raw, Some(&seen))).await;
+            done.map(|()| number)
+        }
+        None => {
+            let ask = Asked { kind: draft.kind, raw, nonce: id.to_string(), sent: None, seen: Some(seen) };
+            submit::submit(&state.pool, me.now, &me.actor(), &ask).await
+        }
+    };
+    let number = match done {
+        Ok(number) => number,
+        Err(RequestError::Stale) => {
             let mut errors = FormErrors::default();
             errors.add("", "What this amounts to has changed while you were reading. Nothing was asked for yet; look at the plan again.");
             return check(&state, &me, &draft, (errors, StatusCode::CONFLICT)).await;
         }
-        Err(RequestError::Fields(_) | RequestError::Conflict(_)) => {
-            return check(&state, &me, &draft, (FormErrors::default(), StatusCode::UNPROCESSABLE_ENTITY)).await;
-        }
-        Err(other) => return Err(other.into()),
-    }
-    let ask = Asked { kind: draft.kind, raw, nonce: id.to_string(), sent: None };
-    let number = match submit::submit(&state.pool, me.now, &me.actor(), &ask).await {
-        Ok(number) => number,
+        // Told where the plan stands, or where it is to be mended.
         Err(RequestError::Fields(fields)) => {
             return check(&state, &me, &draft, (form_errors(fields), StatusCode::UNPROCESSABLE_ENTITY)).await;
         }
         Err(RequestError::Conflict(words)) => {
-            return Err(
-                Error::wrong(Wrong::Conflict, words).link("Back to your answers", format!("/drafts/{id}/check"))
-            );
+            let mut errors = FormErrors::default();
+            errors.add("", words);
+            return check(&state, &me, &draft, (errors, StatusCode::CONFLICT)).await;
         }
         Err(other) => return Err(other.into()),
     };
+    let page = format!("/requests/{}", number.0);
+    if changes.is_some() {
+        let mut conn = state.pool.acquire().await?;
+        draft::discard(&mut conn, me.viewer().person, id).await?;
+        return viewer::see_saying(&state, &page, Said::Changed);
+    }
     note(&state, &me, &draft, number).await;
-    viewer::see_saying(&state, &format!("/requests/{}", number.0), Said::Asked)
+    viewer::see_saying(&state, &page, Said::Asked)
 }
 
 /// What was written beside the answers becomes the request's first comment. It is asked for already: a failure here is

@@ -313,14 +313,15 @@ pub(super) async fn show(
     status: StatusCode,
     sent: Sent,
 ) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let told = Read::read(&mut conn, me, number).await?;
+    let mut tx = state.reading().await?;
+    let conn = &mut *tx;
+    let told = Read::read(conn, me, number).await?;
     let request = &told.request;
-    let shell = me.shell(state, &mut conn, request.title.clone(), Nav::Requests).await?;
+    let shell = me.shell(state, conn, request.title.clone(), Nav::Requests).await?;
     let moving = told.moving(me, &shell.csrf);
-    let assign = assign_form(&mut conn, me, request).await?;
+    let assign = assign_form(conn, me, request).await?;
     let actor = me.actor();
-    let may_comment = permit::<op::Comment>(&mut conn, &actor, Object::Request(request.id)).await.is_ok();
+    let may_comment = permit::<op::Comment>(conn, &actor, Object::Request(request.id)).await.is_ok();
     let page = RequestPage {
         number: request.number.to_string(),
         id: request.number.0.to_string(),
@@ -390,8 +391,8 @@ pub async fn agents(conn: &mut PgConnection, chosen: Option<PersonId>) -> Result
 
 /// `GET /requests/{number}/timeline`: what moved.
 pub async fn moved(State(state): State<AppState>, Path(number): Path<String>, me: SignedIn) -> Result<Response, Error> {
-    let mut conn = state.pool.acquire().await?;
-    let told = Read::read(&mut conn, &me, &number).await?;
+    let mut tx = state.reading().await?;
+    let told = Read::read(&mut tx, &me, &number).await?;
     let mut moving = told.moving(&me, &me.live.form_token());
     moving.plan.replaces = true;
     viewer::page(&RequestLiveFragment { timeline: told.timeline(&me), moving })

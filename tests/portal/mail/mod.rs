@@ -275,7 +275,7 @@ impl Stage {
         pairs: &[(&str, &str)],
     ) -> Result<RequestNumber, RequestError> {
         let raw = Raw::from_pairs(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let asked = Asked { kind, raw, nonce: Uuid::now_v7().to_string(), sent: None };
+        let asked = Asked { kind, raw, nonce: Uuid::now_v7().to_string(), sent: None, seen: None };
         submit(&self.portal.pool, self.portal.clock.now(), &self.actor(who).await, &asked).await
     }
 

@@ -225,7 +225,7 @@ async fn changed_answers_make_parties_too(options: PgPoolOptions, connect: PgCon
     let number = stage.ask(company.manager, RequestKind::SharedMailbox, &first).await;
     let manager = stage.actor(company.manager).await;
     let (pool, now) = (&stage.portal.pool, stage.portal.clock.now());
-    let change = async |raw| tenure::requests::change::change(pool, now, &manager, number, &raw).await;
+    let change = async |raw| tenure::requests::change::change(pool, now, &manager, number, (&raw, None)).await;
     change(with(&[("full_access", "elang")])).await.unwrap();
     assert!(stage.decides(company.employee, number, 1).await.is_none(), "Emil gains by it now");
     assert!(stage.decides(company.desk, number, 1).await.is_some());
