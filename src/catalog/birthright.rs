@@ -66,19 +66,18 @@ impl Birthright {
 impl Setting for Birthright {
     const KIND: &'static str = "birthright";
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
+        let mut wrong = Vec::new();
         for (at, rule) in self.rules.iter().enumerate() {
             if rule.name.trim().is_empty() {
-                return Err(invalid(format!("rules.{at}.name"), "Give the rule a name, such as “location”"));
+                wrong.push(invalid(format!("rules.{at}.name"), "Give the rule a name, such as “location”"));
             }
             if rule.entitlements.is_empty() {
-                return Err(invalid(
-                    format!("rules.{at}.entitlements"),
-                    format!("Rule “{}” gives nothing: name at least one entitlement", rule.name),
-                ));
+                let message = format!("Rule “{}” gives nothing: name at least one entitlement", rule.name);
+                wrong.push(invalid(format!("rules.{at}.entitlements"), message));
             }
         }
-        Ok(())
+        wrong
     }
 }
 

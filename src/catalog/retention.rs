@@ -29,8 +29,8 @@ impl Retention {
 impl Setting for Retention {
     const KIND: &'static str = "retention";
 
-    fn check(&self) -> Result<(), Invalid> {
-        if (1..=30).contains(&self.years) { Ok(()) } else { Err(invalid("years", "Years are from 1 to 30")) }
+    fn wrong(&self) -> Vec<Invalid> {
+        if (1..=30).contains(&self.years) { Vec::new() } else { vec![invalid("years", "Years are from 1 to 30")] }
     }
 }
 
@@ -43,6 +43,6 @@ mod tests {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
         assert_eq!(Retention::default().ends(day("2019-11-23")), day("2026-11-23"));
         assert_eq!(Retention { years: 1 }.ends(day("2024-02-29")), day("2025-02-28"));
-        assert!(Retention { years: 0 }.check().is_err() && Retention { years: 7 }.check().is_ok());
+        assert!(!Retention { years: 0 }.wrong().is_empty() && Retention { years: 7 }.wrong().is_empty());
     }
 }

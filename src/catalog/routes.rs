@@ -123,29 +123,26 @@ impl Route {
 }
 
 impl Route {
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
         // What nobody decides beforehand can only be what the matrix binds to a role.
         let without = ["leaver_immediate", "password_reset", "unlock"];
         let only_those = !self.kinds.is_empty() && self.kinds.iter().all(|kind| without.contains(&kind.as_str()));
+        let mut wrong = Vec::new();
         if self.name.trim().is_empty() {
-            return Err(invalid("name", "Give the route a name, such as “Joiner’s account”"));
+            wrong.push(invalid("name", "Give the route a name, such as “Joiner’s account”"));
         }
         if self.stages.is_empty() && !only_those {
-            return Err(invalid(
-                "stages",
-                format!("Route “{}” asks nobody; only {} may ask nobody", self.name, without.join(", ")),
-            ));
+            let message = format!("Route “{}” asks nobody; only {} may ask nobody", self.name, without.join(", "));
+            wrong.push(invalid("stages", message));
         }
         if !self.stages.is_empty() && self.stages.iter().all(StageRule::may_be_left_out) && !only_those {
-            return Err(invalid(
-                "stages",
-                format!("Route “{}” would ask nobody when a manager or an owner asks", self.name),
-            ));
+            let message = format!("Route “{}” would ask nobody when a manager or an owner asks", self.name);
+            wrong.push(invalid("stages", message));
         }
-        match self.stages.iter().position(|stage| stage.reason.trim().is_empty()) {
-            Some(at) => Err(invalid(format!("stages.{at}.reason"), "Say why policy asks them: they read it")),
-            None => Ok(()),
+        for (at, _) in self.stages.iter().enumerate().filter(|(_, stage)| stage.reason.trim().is_empty()) {
+            wrong.push(invalid(format!("stages.{at}.reason"), "Say why policy asks them: they read it"));
         }
+        wrong
     }
 }
 
@@ -174,14 +171,15 @@ impl Routes {
 impl Setting for Routes {
     const KIND: &'static str = "routes";
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
         if self.routes.is_empty() {
-            return Err(invalid("", "There is no route at all: the service desk would decide everything"));
+            return vec![invalid("", "There is no route at all: the service desk would decide everything")];
         }
-        self.routes.iter().enumerate().try_for_each(|(at, route)| {
-            route.check().map_err(|wrong| invalid(format!("routes.{at}.{}", wrong.field), wrong.message))
-        })?;
-        Ok(())
+        let of = |(at, route): (usize, &Route)| {
+            let named = move |wrong: Invalid| invalid(format!("routes.{at}.{}", wrong.field), wrong.message);
+            route.wrong().into_iter().map(named)
+        };
+        self.routes.iter().enumerate().flat_map(of).collect()
     }
 }
 
@@ -204,7 +202,7 @@ mod tests {
         let normal = About::Entitlement { risk: Risk::Normal, sox: false };
         let sox = About::Entitlement { risk: Risk::Normal, sox: true };
         let high = About::Entitlement { risk: Risk::High, sox: false };
-        defaults().check().unwrap();
+        assert_eq!(defaults().wrong(), []);
         assert_eq!(roles("joiner", About::Account, true, false), [Desk]);
         assert_eq!(roles("joiner", About::Account, false, false), [Manager, Desk]);
         assert_eq!(roles("joiner", sox, true, false), [Owner]);
@@ -228,6 +226,6 @@ mod tests {
         let mut routes = defaults();
         routes.routes[0].stages.clear();
         routes.routes[0].kinds = vec!["joiner".to_owned()];
-        assert!(routes.check().unwrap_err().message.contains("asks nobody"));
+        assert!(routes.wrong()[0].message.contains("asks nobody"));
     }
 }

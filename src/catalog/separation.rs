@@ -84,25 +84,26 @@ impl Separation {
 impl Setting for Separation {
     const KIND: &'static str = "separation";
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
+        let mut wrong = Vec::new();
         for (at, rule) in self.rules.iter().enumerate() {
-            let of = |field: &str| format!("rules.{at}.{field}");
+            let mut at = |field: &str, message: &str| wrong.push(invalid(format!("rules.{at}.{field}"), message));
             if rule.name.trim().is_empty() {
-                return Err(invalid(of("name"), "Give the rule a name, such as “enter and release payments”"));
+                at("name", "Give the rule a name, such as “enter and release payments”");
             }
             if rule.reason.trim().is_empty() {
-                return Err(invalid(of("reason"), "Say what somebody could do who held both: people read it"));
+                at("reason", "Say what somebody could do who held both: people read it");
             }
             for (field, side) in [("one", &rule.one), ("other", &rule.other)] {
                 if side.is_empty() {
-                    return Err(invalid(of(field), "Name at least one entry of the catalogue"));
+                    at(field, "Name at least one entry of the catalogue");
                 }
             }
             if rule.one.iter().any(|one| rule.other.contains(one)) {
-                return Err(invalid(of("other"), "Nothing can be kept apart from itself: it stands on one side only"));
+                at("other", "Nothing can be kept apart from itself: it stands on one side only");
             }
         }
-        Ok(())
+        wrong
     }
 }
 
@@ -121,7 +122,7 @@ mod tests {
             consequence: Consequence::Refuse,
         };
         let rules = Separation { rules: vec![rule] };
-        rules.check().unwrap();
+        assert_eq!(rules.wrong(), []);
         let with = |held: &[EntitlementId], asked| -> Vec<EntitlementId> {
             let held = held.iter().copied().collect();
             rules.conflicts(asked, &held).into_iter().map(|found| found.other).collect()
@@ -142,7 +143,7 @@ mod tests {
             other,
             consequence: Consequence::AskSecurity,
         };
-        let wrong = |rule| Separation { rules: vec![rule] }.check().unwrap_err().field;
+        let wrong = |rule| Separation { rules: vec![rule] }.wrong().remove(0).field;
         assert_eq!(wrong(rule(vec![one], vec![one])), "rules.0.other");
         assert_eq!(wrong(rule(vec![], vec![one])), "rules.0.one");
         assert_eq!(wrong(SeparationRule { reason: " ".to_owned(), ..rule(vec![one], vec![one]) }), "rules.0.reason");

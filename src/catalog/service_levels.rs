@@ -116,32 +116,33 @@ impl ServiceLevels {
     }
 }
 
-fn minutes(name: &str, (respond, resolve): (i64, i64)) -> Result<(), Invalid> {
+fn minutes(name: &str, (respond, resolve): (i64, i64)) -> Option<Invalid> {
     let year = 366 * 24 * 60;
     if (1..=year).contains(&respond) && (respond..=year).contains(&resolve) {
-        return Ok(());
+        return None;
     }
     let message = "Minutes are from 1 to a year, and resolving takes no less than responding";
-    Err(invalid(format!("{name}.resolve_minutes"), message))
+    Some(invalid(format!("{name}.resolve_minutes"), message))
 }
 
 impl Setting for ServiceLevels {
     const KIND: &'static str = "service_levels";
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
+        let mut wrong = Vec::new();
         let named = self.kinds.iter().map(|(name, level)| (format!("kinds.{name}"), level));
         for (name, level) in named.chain([("default".to_owned(), &self.default)]) {
             if !(1..=4).contains(&level.priority) {
-                return Err(invalid(format!("{name}.priority"), "The priority is 1 to 4"));
+                wrong.push(invalid(format!("{name}.priority"), "The priority is 1 to 4"));
             }
-            minutes(&name, (level.respond_minutes, level.resolve_minutes))?;
+            wrong.extend(minutes(&name, (level.respond_minutes, level.resolve_minutes)));
         }
         for (priority, times) in &self.priorities {
             let name = format!("priorities.{priority}");
             if !PRIORITIES.iter().any(|(_, word)| word == priority) {
-                return Err(invalid(name, "A priority is critical, high, normal or low"));
+                wrong.push(invalid(&name, "A priority is critical, high, normal or low"));
             }
-            minutes(&name, (times.respond_minutes, times.resolve_minutes))?;
+            wrong.extend(minutes(&name, (times.respond_minutes, times.resolve_minutes)));
         }
         let patience = &self.patience;
         if !(1..=8784).contains(&patience.remind_hours)
@@ -149,12 +150,10 @@ impl Setting for ServiceLevels {
             || !(1..=366).contains(&patience.lapse_days)
             || patience.escalate() >= patience.lapse()
         {
-            return Err(invalid(
-                "patience.lapse_days",
-                "Hours and days are from 1 to a year, and what lapses was asked higher before",
-            ));
+            let message = "Hours and days are from 1 to a year, and what lapses was asked higher before";
+            wrong.push(invalid("patience.lapse_days", message));
         }
-        Ok(())
+        wrong
     }
 }
 
@@ -165,7 +164,7 @@ mod tests {
     #[test]
     fn a_priority_set_by_hand_has_its_own_times() {
         let levels: ServiceLevels = serde_json::from_str(include_str!("defaults/service_levels.json")).unwrap();
-        levels.check().unwrap();
+        assert_eq!(levels.wrong(), []);
         let minutes = |kind: &str, priority| levels.times(kind, priority).resolve_minutes;
         assert_eq!((minutes("joiner", 2), minutes("unlock", 2), minutes("access", 3)), (1440, 30, 2880));
         assert_eq!((minutes("joiner", 1), minutes("unlock", 4)), (240, 4800));
@@ -174,7 +173,7 @@ mod tests {
             let mut levels = levels.clone();
             let times = Times { respond_minutes: respond, resolve_minutes: 5, around_the_clock: false };
             levels.priorities.insert(name.to_owned(), times);
-            levels.check().unwrap_err().field
+            levels.wrong().remove(0).field
         };
         assert_eq!(
             (wrong("urgent", 1).as_str(), wrong("low", 6).as_str()),

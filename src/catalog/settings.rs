@@ -24,8 +24,8 @@ pub enum CatalogError {
     Missing(&'static str),
     #[error("Version {version} of the {kind} rules cannot be read: {source}")]
     Unreadable { kind: &'static str, version: i32, source: serde_json::Error },
-    #[error("These {kind} rules cannot be used: {wrong}")]
-    Invalid { kind: &'static str, wrong: Invalid },
+    #[error("These {kind} rules cannot be used: {}", sentences(wrong))]
+    Invalid { kind: &'static str, wrong: Vec<Invalid> },
     /// The state does not allow it; plain words.
     #[error("{0}")]
     Conflict(&'static str),
@@ -44,6 +44,10 @@ pub struct Invalid {
     pub message: String,
 }
 
+fn sentences(wrong: &[Invalid]) -> String {
+    wrong.iter().map(|wrong| wrong.message.as_str()).collect::<Vec<_>>().join(". ")
+}
+
 /// That field, with what is wrong and how to mend it.
 pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid {
     Invalid { field: field.into(), message: message.into() }
@@ -53,11 +57,14 @@ pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid 
 pub trait Setting: Serialize + DeserializeOwned {
     const KIND: &'static str;
 
-    /// Whether it can be used.
-    ///
-    /// # Errors
-    /// The first thing that cannot be used.
-    fn check(&self) -> Result<(), Invalid>;
+    /// Everything in it that cannot be used; nothing where it can.
+    fn wrong(&self) -> Vec<Invalid>;
+}
+
+/// # Errors
+/// [`CatalogError::Invalid`] where anything is wrong.
+pub(super) fn usable(kind: &'static str, wrong: Vec<Invalid>) -> Result<(), CatalogError> {
+    if wrong.is_empty() { Ok(()) } else { Err(CatalogError::Invalid { kind, wrong }) }
 }
 
 /// One released version.
@@ -205,7 +212,7 @@ pub async fn release<T: Setting>(
     body: &T,
     note: &str,
 ) -> Result<i32, CatalogError> {
-    body.check().map_err(|wrong| CatalogError::Invalid { kind: T::KIND, wrong })?;
+    usable(T::KIND, body.wrong())?;
     let json = serde_json::to_value(body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let released = Released {
         kind: T::KIND,

@@ -99,30 +99,33 @@ impl Wording {
 impl Setting for Wording {
     const KIND: &'static str = "mail";
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn wrong(&self) -> Vec<Invalid> {
         let engine = engine();
         let about = About { number: "REQ-000001", title: "New joiner", to: "Zoë Groß" };
-        let works = |field: String, template: &str, most: usize| {
+        let broken = |field: String, template: &str, most: usize| {
             if template.chars().count() > most {
-                return Err(invalid(field, format!("At most {most} characters")));
+                return Some(invalid(field, format!("At most {most} characters")));
             }
-            engine.render_str(template, about.context()).map(drop).map_err(|source| {
+            engine.render_str(template, about.context()).err().map(|source| {
                 let known = VARIABLES.join(", ");
                 invalid(field, format!("This template does not work: {source}. It may speak of: {known}"))
             })
         };
+        let mut wrong = Vec::new();
         for (name, letter) in &self.letters {
+            let of = |field: &str| format!("letters.{name}.{field}");
             if !LETTERS.iter().any(|(known, _)| known == name) {
-                return Err(invalid(format!("letters.{name}"), format!("There is no mail “{name}”")));
+                wrong.push(invalid(format!("letters.{name}"), format!("There is no mail “{name}”")));
             }
-            works(format!("letters.{name}.subject"), &letter.subject, 200)?;
             if letter.subject.contains(['\n', '\r']) {
-                return Err(invalid(format!("letters.{name}.subject"), "A subject is one line"));
+                wrong.push(invalid(of("subject"), "A subject is one line"));
             }
-            works(format!("letters.{name}.opening"), &letter.opening, 2000)?;
-            works(format!("letters.{name}.closing"), &letter.closing, 2000)?;
+            wrong.extend(broken(of("subject"), &letter.subject, 200));
+            wrong.extend(broken(of("opening"), &letter.opening, 2000));
+            wrong.extend(broken(of("closing"), &letter.closing, 2000));
         }
-        works("footer".to_owned(), &self.footer, 1000)
+        wrong.extend(broken("footer".to_owned(), &self.footer, 1000));
+        wrong
     }
 }
 
@@ -139,14 +142,14 @@ mod tests {
         };
         let about = About { number: "REQ-000007", to: "Maria", ..About::default() };
         let good = wording("Dear {{ to }}, {{ number }} is done.");
-        good.check().unwrap();
+        assert_eq!(good.wrong(), []);
         let said = good.say("done", &about);
         assert_eq!(said.opening, "Dear Maria, REQ-000007 is done.");
         assert_eq!((said.subject.as_str(), said.footer.as_str()), ("", "Ask the desk about REQ-000007"));
         for bad in
             ["{{ password }}", "{% for x in range(999999) %}{% for y in range(999) %}x{% endfor %}{% endfor %}", "{{"]
         {
-            assert_eq!(wording(bad).check().unwrap_err().field, "letters.done.opening", "{bad}");
+            assert_eq!(wording(bad).wrong().remove(0).field, "letters.done.opening", "{bad}");
             assert_eq!(wording(bad).say("done", &about).opening, "");
         }
     }

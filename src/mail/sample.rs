@@ -104,7 +104,9 @@ pub async fn send(
 ) -> Result<usize, MailRefused> {
     use crate::catalog::Setting as _;
     let person = permit.person()?;
-    wording.check().map_err(|wrong| MailRefused::Not(wrong.to_string()))?;
+    if let Some(wrong) = wording.wrong().into_iter().next() {
+        return Err(MailRefused::Not(wrong.message));
+    }
     let kinds: Vec<&str> =
         LETTERS.iter().map(|(kind, _)| *kind).filter(|kind| chosen.is_empty() || *kind == chosen).collect();
     let letters: Vec<Message> = kinds.iter().filter_map(|kind| letter(kind, page)).collect();

@@ -253,13 +253,23 @@ async fn a_rule_is_tried_on_those_who_hold_both_and_released(options: PgPoolOpti
     let page = one.get(&draft).await;
     assert!(page.text.contains("Ledger apart from Payments: cannot be asked for"), "by name: {}", page.text);
     assert!(page.find("button[value^=up], button[value^=down]").is_none(), "their order says nothing");
+    // Also where a rule before it wants mending already.
+    sqlx::query("update setting_draft set body = jsonb_set(body, '{rules,0,reason}', '\"\"')")
+        .execute(db)
+        .await
+        .unwrap();
+    let rule = format!("{draft}/rules/new");
+    let form = one.get(&rule).await.filled("main form.columns");
+    let nothing = one.post(&rule, &with(&form, &[("name", ""), ("reason", ""), ("then", "\"refuse\"")])).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for told in ["Give the rule a name", "Say what somebody could do", "Name at least one entry"] {
+        assert!(nothing.text.contains(told), "{told}: {}", nothing.text);
+    }
     one.post(&draft, &with(&page.filled("main form.columns"), &[("what", "remove:0")])).await;
     let tried = one.get(&draft).await;
     let shown = tried.find_all(".changes > div").join(" / ");
     assert!(shown.contains("Rules removed: 1 · post and pay") && !shown.contains("Order"), "{shown}");
     assert!(shown.contains("Anna Vogel") && shown.contains("post and pay: Ledger and Payments"), "{shown}");
-    let rule = format!("{draft}/rules/new");
-    let form = one.get(&rule).await.filled("main form.columns");
     let typed = [("name", "twice"), ("reason", "No."), ("one", "Ledger"), ("other", "Ledger"), ("then", "\"refuse\"")];
     let wrong = one.post(&rule, &with(&form, &typed)).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);

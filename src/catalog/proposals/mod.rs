@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub use subject::{Current, EntryBody, Kind, SiteBody, Subject, SystemBody, check, current, normal, read};
 pub use within::places_outside;
 
-use super::settings::{self, CatalogError, Invalid, Released};
+use super::settings::{self, CatalogError, Released, invalid};
 use crate::access::{Permit, op};
 use crate::evidence::{self, By, Facts, Record, action, append};
 use crate::ids::PersonId;
@@ -137,7 +137,7 @@ pub struct NewProposal<'a> {
 /// Proposes what a draft says; the draft is gone then.
 ///
 /// # Errors
-/// [`CatalogError::Invalid`] naming the field where the body cannot come into force, changes nothing or has no reason;
+/// [`CatalogError::Invalid`] naming the fields where the body cannot come into force, changes nothing or has no reason;
 /// [`CatalogError::Conflict`] where another version came into force since it was looked at.
 pub async fn propose(
     conn: &mut PgConnection,
@@ -147,10 +147,8 @@ pub async fn propose(
 ) -> Result<Uuid, CatalogError> {
     let person = permit.person()?;
     let Draft { id: draft, subject, body } = new.draft;
-    let wrong = |field: &str, message: &str| CatalogError::Invalid {
-        kind: "proposed",
-        wrong: Invalid { field: field.to_owned(), message: message.to_owned() },
-    };
+    let wrong =
+        |field: &str, message: &str| CatalogError::Invalid { kind: "proposed", wrong: vec![invalid(field, message)] };
     check(conn, subject, body).await?;
     if new.note.trim().is_empty() {
         return Err(wrong("note", "Say why: whoever releases it reads it, and so do auditors"));
@@ -379,7 +377,7 @@ pub async fn decide(
             }
             match deciding.answer {
                 Answer::Reject if deciding.comment.trim().is_empty() => {
-                    let wrong = Invalid { field: "comment".to_owned(), message: "Say why: they read it".to_owned() };
+                    let wrong = vec![invalid("comment", "Say why: they read it")];
                     return Err(CatalogError::Invalid { kind: "proposed", wrong });
                 }
                 Answer::Reject => ("rejected", action::SETTING_REJECTED),

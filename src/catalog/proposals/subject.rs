@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::super::settings::{CatalogError, Invalid, Setting, invalid};
+use super::super::settings::{self, CatalogError, Invalid, Setting, invalid};
 use super::super::{
     Birthright, Held, Naming, NewEntitlement, Retention, Risk, Routes, Separation, ServiceLevels, UnitScope, Wording,
     entitlements, systems,
@@ -57,15 +57,18 @@ impl Kind {
         }
     }
 
-    fn check(self, body: &Json) -> Result<(), Invalid> {
+    fn wrong(self, body: &Json) -> Vec<Invalid> {
+        fn of<T: Setting>(body: &Json) -> Vec<Invalid> {
+            read::<T>(body).map_or_else(|wrong| vec![wrong], |setting| setting.wrong())
+        }
         match self {
-            Self::Routes => read::<Routes>(body)?.check(),
-            Self::Naming => read::<Naming>(body)?.check(),
-            Self::Birthright => read::<Birthright>(body)?.check(),
-            Self::Separation => read::<Separation>(body)?.check(),
-            Self::ServiceLevels => read::<ServiceLevels>(body)?.check(),
-            Self::Retention => read::<Retention>(body)?.check(),
-            Self::Mail => read::<Wording>(body)?.check(),
+            Self::Routes => of::<Routes>(body),
+            Self::Naming => of::<Naming>(body),
+            Self::Birthright => of::<Birthright>(body),
+            Self::Separation => of::<Separation>(body),
+            Self::ServiceLevels => of::<ServiceLevels>(body),
+            Self::Retention => of::<Retention>(body),
+            Self::Mail => of::<Wording>(body),
         }
     }
 
@@ -296,7 +299,7 @@ async fn system(conn: &mut PgConnection, key: &SystemKey) -> Result<Option<Syste
 /// Whether that body can come into force for that subject.
 ///
 /// # Errors
-/// [`CatalogError::Invalid`] naming the field and the mend.
+/// [`CatalogError::Invalid`] naming each field and its mend.
 pub async fn check(conn: &mut PgConnection, subject: &Subject, body: &Json) -> Result<(), CatalogError> {
     let kind = match subject {
         Subject::Rules(kind) => kind.as_str(),
@@ -304,101 +307,103 @@ pub async fn check(conn: &mut PgConnection, subject: &Subject, body: &Json) -> R
         Subject::Site(_) => "site",
         Subject::System(_) => "target system",
     };
-    let wrong = match subject {
-        Subject::Rules(kind) => kind.check(body).err(),
+    let mut wrong = match subject {
+        Subject::Rules(kind) => kind.wrong(body),
         Subject::Entitlement(id) => match read::<EntryBody>(body) {
             Ok(entry) => wrong_entry(conn, *id, &entry).await?,
-            Err(wrong) => Some(wrong),
+            Err(wrong) => vec![wrong],
         },
-        Subject::Site(_) => read::<SiteBody>(body).and_then(|site| check_site(&site)).err(),
+        Subject::Site(_) => read::<SiteBody>(body).map_or_else(|wrong| vec![wrong], |site| wrong_site(&site)),
         Subject::System(key) => match read::<SystemBody>(body) {
-            Ok(system) => wrong_units(conn, key, &system).await?,
-            Err(wrong) => Some(wrong),
+            Ok(system) => wrong_units(conn, key, &system).await?.into_iter().collect(),
+            Err(wrong) => vec![wrong],
         },
     };
-    let wrong = match (wrong, subject) {
-        (None, Subject::Rules(Kind::Birthright)) => {
+    // What it names, where it can be read.
+    match subject {
+        Subject::Rules(Kind::Birthright) => {
             let rules = read::<Birthright>(body).unwrap_or_default();
             let named = rules.rules.iter().map(|rule| [("entitlements", rule.entitlements.clone())]);
-            match unknown(conn, named).await? {
-                None => within::birthright(conn, &rules).await?,
-                wrong => wrong,
-            }
+            wrong.extend(unknown(conn, named).await?);
+            wrong.extend(within::birthright(conn, &rules).await?);
         }
-        (None, Subject::Rules(Kind::Separation)) => {
+        Subject::Rules(Kind::Separation) => {
             let rules = read::<Separation>(body).map(|body| body.rules).unwrap_or_default();
             let named = rules.into_iter().map(|rule| [("one", rule.one), ("other", rule.other)]);
-            unknown(conn, named).await?
+            wrong.extend(unknown(conn, named).await?);
         }
-        (None, Subject::Rules(Kind::Naming)) => within::naming(conn, body).await?,
-        (wrong, _) => wrong,
-    };
-    wrong.map_or(Ok(()), |wrong| Err(CatalogError::Invalid { kind, wrong }))
+        Subject::Rules(Kind::Naming) => wrong.extend(within::naming(conn, body).await?),
+        _ => {}
+    }
+    settings::usable(kind, wrong)
 }
 
-fn check_site(site: &SiteBody) -> Result<(), Invalid> {
+fn wrong_site(site: &SiteBody) -> Vec<Invalid> {
+    let mut wrong = Vec::new();
     if site.name.trim().is_empty() {
-        return Err(invalid("name", "Give the site a name"));
+        wrong.push(invalid("name", "Give the site a name"));
     }
     if site.zone.parse::<chrono_tz::Tz>().is_err() {
-        return Err(invalid("zone", format!("“{}” is not a time zone such as Europe/Berlin", site.zone)));
+        wrong.push(invalid("zone", format!("“{}” is not a time zone such as Europe/Berlin", site.zone)));
     }
     if !site.country.is_empty() && (site.country.len() != 2 || !site.country.bytes().all(|b| b.is_ascii_uppercase())) {
-        return Err(invalid("country", "A country is two capital letters, such as DE"));
+        wrong.push(invalid("country", "A country is two capital letters, such as DE"));
     }
-    site.calendar.check().map_err(|(field, message)| invalid(format!("calendar.{field}"), message))
+    let calendar = site.calendar.check().err();
+    wrong.extend(calendar.map(|(field, message)| invalid(format!("calendar.{field}"), message)));
+    wrong
 }
 
 async fn wrong_entry(
     conn: &mut PgConnection,
     id: EntitlementId,
     entry: &EntryBody,
-) -> Result<Option<Invalid>, CatalogError> {
+) -> Result<Vec<Invalid>, CatalogError> {
+    let mut wrong = Vec::new();
     if entry.name.trim().is_empty() {
-        return Ok(Some(invalid("name", "Give it a name that people understand")));
+        wrong.push(invalid("name", "Give it a name that people understand"));
+    } else if entitlements::by_name(conn, &entry.name).await?.is_some_and(|same| same != id) {
+        wrong.push(invalid("name", format!("“{}” is in the catalogue already", entry.name)));
     }
     // An entry is its object: what it stands for never changes under those who hold it.
     let there = entitlements::by_native(conn, &entry.system, entry.native_id, (entry.held, &entry.right)).await?;
     if there.is_some_and(|there| there != id) {
-        return Ok(Some(invalid("native_id", "This is in the catalogue already: change that entry")));
-    }
-    if let Some(known) = entitlements::find(conn, id).await?
+        wrong.push(invalid("native_id", "This is in the catalogue already: change that entry"));
+    } else if let Some(known) = entitlements::find(conn, id).await?
         && (&known.system, known.native_id, known.held) != (&entry.system, entry.native_id, entry.held)
     {
-        return Ok(Some(invalid("native_id", "An entry stays what it is: add another for another object")));
-    }
-    let same = entitlements::by_name(conn, &entry.name).await?;
-    if same.is_some_and(|same| same != id) {
-        return Ok(Some(invalid("name", format!("“{}” is in the catalogue already", entry.name))));
+        wrong.push(invalid("native_id", "An entry stays what it is: add another for another object"));
     }
     let owner = match entry.owner {
         Some(owner) => people::find(conn, owner).await?,
         None => None,
     };
-    Ok(match (entry.owner, owner) {
+    wrong.extend(match (entry.owner, owner) {
         (None, _) if entry.sox => Some(invalid("owner", "What is in scope of SOX needs an owner, who decides")),
         (Some(_), None) => Some(invalid("owner", "Nobody of that name is known")),
         (Some(_), Some(person)) if person.state != "active" => {
             Some(invalid("owner", format!("{} does not work here now: choose somebody who does", person.display_name)))
         }
         _ => None,
-    })
+    });
+    Ok(wrong)
 }
 
 /// Entries that rules name and the catalogue does not have; by rule, the fields that name them.
 async fn unknown<const FIELDS: usize>(
     conn: &mut PgConnection,
     rules: impl Iterator<Item = [(&'static str, Vec<EntitlementId>); FIELDS]>,
-) -> Result<Option<Invalid>, CatalogError> {
+) -> Result<Vec<Invalid>, CatalogError> {
+    let mut wrong = Vec::new();
     for (at, fields) in rules.enumerate() {
         for (field, named) in fields {
             let known = entitlements::find_many(conn, &named).await?;
             if let Some(missing) = named.iter().find(|id| !known.iter().any(|known| known.id == **id)) {
-                return Ok(Some(invalid(format!("rules.{at}.{field}"), format!("{missing} is not in the catalogue"))));
+                wrong.push(invalid(format!("rules.{at}.{field}"), format!("{missing} is not in the catalogue")));
             }
         }
     }
-    Ok(None)
+    Ok(wrong)
 }
 
 async fn wrong_units(
@@ -423,7 +428,7 @@ pub(super) async fn apply(
     subject: &Subject,
     body: &Json,
 ) -> Result<(), CatalogError> {
-    let unreadable = |wrong| CatalogError::Invalid { kind: "proposed", wrong };
+    let unreadable = |wrong| CatalogError::Invalid { kind: "proposed", wrong: vec![wrong] };
     match subject {
         Subject::Rules(_) => {}
         Subject::Entitlement(id) => {

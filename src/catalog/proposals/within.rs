@@ -21,30 +21,29 @@ async fn bounded(conn: &mut PgConnection) -> Result<Option<TargetSystem>, sqlx::
     Ok(first.filter(|system| !system.scope.is_whole()))
 }
 
-pub(super) async fn naming(conn: &mut PgConnection, body: &Json) -> Result<Option<Invalid>, CatalogError> {
-    let (Ok(rules), Some(directory)) = (read::<Naming>(body), bounded(conn).await?) else { return Ok(None) };
-    let outside = places_outside(&rules, &directory.scope);
-    Ok(outside.first().map(|(field, unit)| {
-        invalid(
-            *field,
-            format!(
-                "{unit} lies outside the units that Tenure works in ({}): choose another, or have the unit put in scope first",
-                directory.scope.words()
-            ),
-        )
-    }))
+pub(super) async fn naming(conn: &mut PgConnection, body: &Json) -> Result<Vec<Invalid>, CatalogError> {
+    let (Ok(rules), Some(directory)) = (read::<Naming>(body), bounded(conn).await?) else { return Ok(Vec::new()) };
+    let wrong = |(field, unit): (&'static str, &str)| {
+        let scope = directory.scope.words();
+        let message = format!(
+            "{unit} lies outside the units that Tenure works in ({scope}): choose another, or have the unit put in scope first"
+        );
+        invalid(field, message)
+    };
+    Ok(places_outside(&rules, &directory.scope).into_iter().map(wrong).collect())
 }
 
-pub(super) async fn birthright(conn: &mut PgConnection, rules: &Birthright) -> Result<Option<Invalid>, CatalogError> {
+pub(super) async fn birthright(conn: &mut PgConnection, rules: &Birthright) -> Result<Vec<Invalid>, CatalogError> {
+    let mut wrong = Vec::new();
     for (at, rule) in rules.rules.iter().enumerate() {
         if let Some((name, dn)) = groups_outside(conn, &rule.entitlements).await?.into_iter().next() {
             let message = format!(
                 "{name} is a group outside the units that Tenure works in ({dn}): leave it out, or have its unit put in scope first"
             );
-            return Ok(Some(invalid(format!("rules.{at}.entitlements"), message)));
+            wrong.push(invalid(format!("rules.{at}.entitlements"), message));
         }
     }
-    Ok(None)
+    Ok(wrong)
 }
 
 /// Which of these entitlements are groups outside the scope of their directory: name, and where the group lies.

@@ -153,7 +153,7 @@ async fn show(
         && !changes.differs.is_empty()
         && let Err(CatalogError::Invalid { wrong, .. }) = proposed::check(&mut conn, &draft.subject, &draft.body).await
     {
-        errors.add(wrong.field, wrong.message);
+        wrong.into_iter().for_each(|wrong| errors.add(wrong.field, wrong.message));
     }
     let title = named(&mut conn, &draft.subject).await?;
     let chosen = fields.raw("letter").to_owned();
@@ -291,7 +291,9 @@ pub async fn change(
             tx.commit().await?;
             return viewer::see_saying(&state, &format!("/settings/proposals/{proposal}"), Said::SettingProposed);
         }
-        Err(CatalogError::Invalid { wrong, .. }) => errors.add(wrong.field, wrong.message),
+        Err(CatalogError::Invalid { wrong, .. }) => {
+            wrong.into_iter().for_each(|wrong| errors.add(wrong.field, wrong.message));
+        }
         Err(CatalogError::Conflict(why)) if !why.is_empty() => errors.add("", why),
         Err(CatalogError::Conflict(_)) => {}
         Err(other) => return Err(other.into()),
@@ -410,16 +412,21 @@ pub async fn change_rule(
                 whole = normal;
                 proposed::check(&mut tx, &draft.subject, &whole).await
             }
-            Err(wrong) => Err(CatalogError::Invalid { kind: "proposed", wrong }),
+            Err(wrong) => Err(CatalogError::Invalid { kind: "proposed", wrong: vec![wrong] }),
         };
         match checked {
             // Another rule may still want mending: this one is kept all the same.
-            Err(CatalogError::Invalid { wrong, .. }) => match wrong.field.strip_prefix(&format!("{list}.{at}.")) {
-                Some("stages") => errors.add("stages.0.role", wrong.message),
-                Some(field) => errors.add(field, wrong.message),
-                None if wrong.field.is_empty() => errors.add("", wrong.message),
-                None => {}
-            },
+            Err(CatalogError::Invalid { wrong, .. }) => {
+                let here = format!("{list}.{at}.");
+                for wrong in wrong {
+                    match wrong.field.strip_prefix(&here) {
+                        Some("stages") => errors.add("stages.0.role", wrong.message),
+                        Some(field) => errors.add(field, wrong.message),
+                        None if wrong.field.is_empty() => errors.add("", wrong.message),
+                        None => {}
+                    }
+                }
+            }
             Err(other) => return Err(other.into()),
             Ok(()) => {}
         }

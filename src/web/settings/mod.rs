@@ -35,7 +35,9 @@ use crate::requests::trial;
 impl From<CatalogError> for Error {
     fn from(error: CatalogError) -> Self {
         match error {
-            CatalogError::Invalid { wrong, .. } => Error::fields(vec![(wrong.field, wrong.message)]),
+            CatalogError::Invalid { wrong, .. } => {
+                Error::fields(wrong.into_iter().map(|wrong| (wrong.field, wrong.message)).collect())
+            }
             CatalogError::Conflict(why) => Error::wrong(Wrong::Conflict, why),
             CatalogError::Denied(denied) => denied.into(),
             CatalogError::Database(error) => error.into(),

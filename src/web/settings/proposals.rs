@@ -130,9 +130,13 @@ pub async fn decide(
             };
             return viewer::see_saying(&state, &format!("/settings/proposals/{id}"), said);
         }
-        Err(CatalogError::Invalid { wrong, .. }) if wrong.field == "comment" => errors.add("comment", wrong.message),
         Err(CatalogError::Invalid { wrong, .. }) => {
-            errors.add("", format!("It cannot come into force as it is: {}", wrong.message));
+            for wrong in wrong {
+                match wrong.field.as_str() {
+                    "comment" => errors.add("comment", wrong.message),
+                    _ => errors.add("", format!("It cannot come into force as it is: {}", wrong.message)),
+                }
+            }
         }
         Err(CatalogError::Conflict(why)) => errors.add("", why),
         Err(other) => return Err(other.into()),
