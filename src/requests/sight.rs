@@ -229,19 +229,17 @@ pub async fn sight<'a>(
     rules: &'a Rules,
     own: Option<RequestId>,
 ) -> Result<Sight<'a>, RequestError> {
-    let directory =
-        sqlx::query_scalar!("select key from target_system where family = 'ad' order by created_at, key limit 1")
-            .fetch_optional(&mut *conn)
-            .await?
-            .ok_or_else(|| {
-                RequestError::Conflict("No directory is set up yet: an administrator adds a [[target]].".to_owned())
-            })?;
+    let systems = catalog::target_systems(conn).await?;
+    let directory = systems.iter().map(|system| &system.key).find(|key| key.family() == "ad").cloned();
+    let directory = directory.ok_or_else(|| {
+        RequestError::Conflict("No directory is set up yet: an administrator adds a [[target]].".to_owned())
+    })?;
     let position = sqlx::query!("select system, position from mirror_cursor").fetch_all(&mut *conn).await?;
     let mut sight = Sight {
         now,
-        directory: SystemKey(directory),
+        directory,
         position: position.into_iter().map(|row| (row.system, row.position)).collect(),
-        scopes: super::sight_scope::scopes(conn).await?,
+        scopes: super::sight_scope::scopes(&systems),
         left: Vec::new(),
         rules,
         taken: BTreeSet::new(),
@@ -253,7 +251,7 @@ pub async fn sight<'a>(
         site: None,
         holds: Holds::new(),
         entitlements: BTreeMap::new(),
-        exchange: mail::organisations(conn).await?,
+        exchange: mail::organisations_of(systems),
         licence_groups: BTreeMap::new(),
         objects: BTreeMap::new(),
         owners: BTreeMap::new(),

@@ -37,11 +37,15 @@ const OBJECTS: [&str; 14] = [
 /// # Errors
 /// Where the database does not answer.
 pub async fn organisations(conn: &mut PgConnection) -> Result<Vec<TargetSystem>, sqlx::Error> {
-    let mut systems = catalog::target_systems(conn).await?;
+    Ok(organisations_of(catalog::target_systems(conn).await?))
+}
+
+/// Those of all target systems.
+pub(super) fn organisations_of(mut systems: Vec<TargetSystem>) -> Vec<TargetSystem> {
     systems.retain(|system| system.key.family() == "exchange");
     // Where people get their mailboxes comes first: what is asked for without a word about where is meant there.
     systems.sort_by_key(|system| system.facts.joiner_mailbox == JoinerMailbox::None);
-    Ok(systems)
+    systems
 }
 
 /// Looks up whatever the answers name.

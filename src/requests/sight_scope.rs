@@ -4,14 +4,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::RequestError;
-use crate::catalog;
+use crate::catalog::TargetSystem;
 use crate::plan::scope::{self, Places, Scopes};
 use crate::plan::{Answers, Plan, Sight};
 
 /// The systems whose units are bounded.
-pub(super) async fn scopes(conn: &mut PgConnection) -> Result<Scopes, sqlx::Error> {
-    let systems = catalog::target_systems(conn).await?.into_iter();
-    Ok(systems.filter(|system| !system.scope.is_whole()).map(|system| (system.key.0, system.scope)).collect())
+pub(super) fn scopes(systems: &[TargetSystem]) -> Scopes {
+    let bounded = systems.iter().filter(|system| !system.scope.is_whole());
+    bounded.map(|system| (system.key.0.clone(), system.scope.clone())).collect()
 }
 
 async fn places(conn: &mut PgConnection, scopes: &Scopes, ids: &[Uuid]) -> Result<Places, sqlx::Error> {

@@ -142,13 +142,13 @@ pub async fn submit(
     for round in 0..5 {
         match try_submit(pool, now, actor, (ask, round > 0)).await {
             Err(RequestError::Database(error)) if round < 4 && again(&error) => {
-                if let Some(number) = by_nonce(pool, actor, ask).await? {
+                if let Some(number) = by_nonce(&mut *pool.acquire().await?, actor, ask).await? {
                     return Ok(number);
                 }
             }
             // The same was sent at the same moment, and came first: what is in the way is what it made.
             Err(error @ (RequestError::Fields(_) | RequestError::Stale)) => {
-                return by_nonce(pool, actor, ask).await?.ok_or(error);
+                return by_nonce(&mut *pool.acquire().await?, actor, ask).await?.ok_or(error);
             }
             other => return other,
         }
@@ -162,14 +162,14 @@ fn again(error: &sqlx::Error) -> bool {
     db::is_transient(error) || matches!(db::constraint(error), Some("reservation_pkey" | "request_nonce_key"))
 }
 
-async fn by_nonce(pool: &PgPool, actor: &Actor, ask: &Asked) -> Result<Option<RequestNumber>, RequestError> {
+async fn by_nonce(conn: &mut PgConnection, actor: &Actor, ask: &Asked) -> Result<Option<RequestNumber>, RequestError> {
     let asker = asker(actor)?;
     let found = sqlx::query!(
         r#"select number as "number: RequestNumber", sent_sha256 from request where nonce = $1 and asked_by = $2"#,
         ask.nonce,
         asker.0
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     match found {
         Some(found) if ask.sent.is_some_and(|sent| found.sent_sha256.as_deref() != Some(&sent[..])) => {
@@ -346,10 +346,10 @@ async fn try_submit(
     (ask, alone): (&Asked, bool),
 ) -> Result<RequestNumber, RequestError> {
     let asker = asker(actor)?;
-    if let Some(number) = by_nonce(pool, actor, ask).await? {
+    let mut tx = pool.begin_with(db::BY_KEY).await?;
+    if let Some(number) = by_nonce(&mut tx, actor, ask).await? {
         return Ok(number);
     }
-    let mut tx = pool.begin_with(db::BY_KEY).await?;
     if alone {
         sqlx::query!("select last from request_counter for update").fetch_one(&mut *tx).await?;
     }

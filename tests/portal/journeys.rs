@@ -88,11 +88,11 @@ async fn nobody_asks_for_what_they_have_not_seen(options: PgPoolOptions, connect
     // Two of one name: both are shown the logon name that only one of them can have.
     let (one, _) = joiner(&manager, &ledger).await;
     let (other, _) = joiner_called(&manager, &ledger, &numbered("E-4712")).await;
-    assert!(one.text.contains("tnguyen@") && other.text.contains("tnguyen@"), "{}", other.text);
+    assert!(one.text.contains("<ins>tnguyen</ins>") && other.text.contains("<ins>tnguyen</ins>"), "{}", other.text);
     assert_eq!(send(&manager, &other).await.location(), "/requests/1");
     let stale = send(&manager, &one).await;
     assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.text);
-    assert!(stale.text.contains("has changed while you were reading") && !stale.text.contains("tnguyen@"));
+    assert!(stale.text.contains("has changed while you were reading") && !stale.text.contains("<ins>tnguyen</ins>"));
     let count: i64 = sqlx::query_scalar("select count(*) from request").fetch_one(&portal.owner).await.unwrap();
     assert_eq!(count, 1, "nothing was asked for");
     assert_eq!(send(&manager, &stale).await.location(), "/requests/2", "what stands there now can be");
