@@ -218,10 +218,14 @@ impl Setting for Naming {
         if !self.quarantine_ou.contains('=') {
             wrong.push(invalid("quarantine_ou", place));
         }
-        for (what, domain) in [("upn_domain", &self.upn_domain), ("mail_domain", &self.mail_domain)] {
+        let domains = [
+            ("upn_domain", &self.upn_domain, "Sign-in names end with a domain, such as corp.example.com"),
+            ("mail_domain", &self.mail_domain, "Mail addresses end with a domain, such as example.com"),
+        ];
+        for (what, domain, message) in domains {
             let letter = |letter: char| letter.is_ascii_alphanumeric() || ".-".contains(letter);
             if domain.trim_matches('.').is_empty() || !domain.chars().all(letter) {
-                wrong.push(invalid(what, "A domain, such as example.com"));
+                wrong.push(invalid(what, message));
             }
         }
         // Each by itself, so that the one which does not work is named.

@@ -94,10 +94,11 @@ impl Setting for Separation {
             if rule.reason.trim().is_empty() {
                 at("reason", "Say what somebody could do who held both: people read it");
             }
-            for (field, side) in [("one", &rule.one), ("other", &rule.other)] {
-                if side.is_empty() {
-                    at(field, "Name at least one entry of the catalogue");
-                }
+            if rule.one.is_empty() {
+                at("one", "Name at least one entry of the catalogue for one side");
+            }
+            if rule.other.is_empty() {
+                at("other", "Name at least one entry of the catalogue for the other side");
             }
             if rule.one.iter().any(|one| rule.other.contains(one)) {
                 at("other", "Nothing can be kept apart from itself: it stands on one side only");

@@ -77,14 +77,24 @@ fn facts(object: &serde_json::Map<String, Json>, names: &Names) -> Facts {
     Facts(object.iter().map(|(key, value)| fact(key, value, names)).collect())
 }
 
-/// What a field is called; names that say little without their form have words of their own.
+/// What a field is called: as in its form ([`super::spec`]), where its key says less.
 fn called(key: &str) -> String {
-    match key {
-        "one" => "one side".to_owned(),
-        "other" => "the other side".to_owned(),
-        "then" => "where somebody would hold both".to_owned(),
-        key => key.replace('_', " "),
-    }
+    let words = match key {
+        "one" => "one side",
+        "other" => "the other side",
+        "then" => "where somebody would hold both",
+        "cn" => "name in the directory",
+        "address" => "before the @",
+        "upn_domain" => "domain of sign-in names",
+        "mail_domain" => "domain of mail addresses",
+        "parent" => "where accounts are made",
+        "quarantine_ou" => "where accounts of people who left are kept",
+        "sox" => "in scope of SOX",
+        "requestable" => "can be asked for",
+        "zone" => "time zone",
+        key => return key.replace('_', " "),
+    };
+    words.to_owned()
 }
 
 fn label(key: &str) -> String {
