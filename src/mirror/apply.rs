@@ -103,9 +103,9 @@ async fn accounts(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<
                                                protected, must_change_password, password_set_at, expires_at,
                                                last_sign_in_at, attributes, native)
           -- Each look at the whole directory finds nearly everything as it was: that is not written again. Asked row by row, not
-          -- as a join: for each piece that could read the whole table.
-          where (select a.attributes = given.attributes and a.native = given.native from account a
-                  where a.system = $1 and a.native_id = given.id and a.gone_at is null) is not true
+          -- as a join: for each piece that could read the whole table. By the key alone, so that no other index fits as well.
+          where (select a.gone_at is null and a.attributes = given.attributes and a.native = given.native from account a
+                  where a.system = $1 and a.native_id = given.id) is not true
          on conflict (system, native_id) do update
             set user_name = excluded.user_name, upn = excluded.upn, display_name = excluded.display_name,
                 mail = excluded.mail, employee_number = excluded.employee_number, dn = excluded.dn,
@@ -146,8 +146,9 @@ async fn groups(conn: &mut PgConnection, system: &SystemKey, seen: &[Sighting<'_
          select $1, given.*
            from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
                 as given (id, name, description, dn, attributes, native)
-          where (select g.attributes = given.attributes and g.native = given.native from directory_group g
-                  where g.system = $1 and g.native_id = given.id and g.gone_at is null) is not true
+          where (select g.gone_at is null and g.attributes = given.attributes and g.native = given.native
+                   from directory_group g
+                  where g.system = $1 and g.native_id = given.id) is not true
          on conflict (system, native_id) do update
             set name = excluded.name, description = excluded.description, dn = excluded.dn,
                 attributes = excluded.attributes, native = excluded.native, seen_at = clock_timestamp(), gone_at = null
