@@ -181,7 +181,8 @@ fn written(query: &mut QueryBuilder<Postgres>, find: &Find, words: &str) {
     narrow(query, find);
     query.push(" union select p.id from person p where p.folded like ").push_bind(format!("% {words}%"));
     narrow(query, find);
-    query.push(" union select p.id from account a join person p on p.id = a.person where a.gone_at is null and ");
+    query.push(" union select p.id from account a join person p on p.id = a.person");
+    query.push(" where a.gone_at is null and a.person is not null and ");
     between(query, "lower(a.user_name)");
     query.push(" union select p.id from sign_in s join person p on p.id = s.person where ");
     between(query, "s.user_name_folded");
