@@ -236,6 +236,13 @@ impl PlannedNow {
         }
     }
 
+    /// Namespaces and values of the names that it takes, of [`Self::directory`]: one book for it and for the organisations that
+    /// belong to it, so that an address is taken once.
+    fn names(&self) -> (Vec<&str>, Vec<&str>) {
+        let names: BTreeSet<&(String, String)> = self.plan.names.iter().collect();
+        names.into_iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip()
+    }
+
     /// As people look at it.
     pub async fn prepared(
         self,
@@ -468,9 +475,7 @@ async fn insert(
 ) -> Result<RequestNumber, RequestError> {
     let planned = &draft.planned;
     let (levels, kind) = (&planned.rules.service_levels, draft.answers.route_kind());
-    let names: BTreeSet<&(String, String)> = planned.plan.names.iter().collect();
-    let (namespaces, values): (Vec<&str>, Vec<&str>) =
-        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
+    let (namespaces, values) = planned.names();
     let number = sqlx::query_scalar!(
         r#"with counted as (
                update request_counter set last = last + 1 returning last
@@ -556,11 +561,8 @@ pub(super) async fn reserve(
     conn: &mut PgConnection,
     (request, planned): (RequestId, &PlannedNow),
 ) -> Result<(), sqlx::Error> {
-    // One book of names for the directory and the organisations that belong to it: an address is taken once.
     let system = &planned.directory;
-    let names: BTreeSet<&(String, String)> = planned.plan.names.iter().collect();
-    let (namespaces, values): (Vec<&str>, Vec<&str>) =
-        names.iter().map(|(namespace, value)| (namespace.as_str(), value.as_str())).unzip();
+    let (namespaces, values) = planned.names();
     sqlx::query!(
         "insert into reservation (system, namespace, value, request)
          select $1, n.namespace, n.value, $2 from unnest($3::text[], $4::text[]) as n (namespace, value)",

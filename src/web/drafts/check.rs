@@ -70,7 +70,10 @@ async fn check(
             let blocked = fields.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join(". ");
             show(state, me, draft, (None, form_errors(fields), blocked), StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(RequestError::Conflict(words)) => show(state, me, draft, (None, errors, words), StatusCode::CONFLICT).await,
+        // Said once: this is what stands in the way now.
+        Err(RequestError::Conflict(words)) => {
+            show(state, me, draft, (None, FormErrors::default(), words), StatusCode::CONFLICT).await
+        }
         Err(other) => Err(other.into()),
     }
 }
