@@ -33,9 +33,9 @@ async fn an_orphan_is_adopted() {
 
     // No rule is sure of it; a person is.
     admin.go("/adoption?q=lmarsh").await;
-    admin.click("//main//table//a[normalize-space(.)='lmarsh']").await;
+    admin.follow("//main//table//a[normalize-space(.)='lmarsh']").await;
     admin.see("//h2[contains(., 'Who it could be')]").await;
-    admin.click("//button[contains(., 'Link') and contains(., 'Lauren Marsh-Levy')]").await;
+    admin.follow("//button[contains(., 'Link') and contains(., 'Lauren Marsh-Levy')]").await;
     admin.see("//*[contains(., 'Saved, with your reason in the evidence')]").await;
     admin.go("/adoption?view=linked&q=lmarsh").await;
     admin.see("//main//tr[contains(., 'lmarsh') and contains(., 'Lauren Marsh-Levy')]").await;

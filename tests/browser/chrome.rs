@@ -151,7 +151,7 @@ impl Browser {
     /// Walks in as one of the demo's people: one click.
     pub async fn enter(&self, user: &str) {
         self.go("/signin").await;
-        self.click(&format!("//form[contains(@action, '/signin/demo')][.//*[@value='{user}']]//button")).await;
+        self.follow(&format!("//form[contains(@action, '/signin/demo')][.//*[@value='{user}']]//button")).await;
         self.see("//nav").await;
     }
 
@@ -177,6 +177,19 @@ impl Browser {
         self.see(xpath).await.click().await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
     }
 
+    /// Clicks what leads to another page and waits until the one that it stood on is gone: what is looked for next may stand on
+    /// both, and an address asked for too early takes the place of the one that was on its way.
+    pub async fn follow(&self, xpath: &str) {
+        let way = self.see(xpath).await;
+        let page = self.driver.find(By::Tag("html")).await.unwrap();
+        way.click().await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
+        let clicked = Instant::now();
+        while page.tag_name().await.is_ok() {
+            assert!(clicked.elapsed() < Duration::from_secs(30), "leads nowhere: {xpath}: {}", self.text().await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub async fn fill(&self, name: &str, text: &str) {
         let field = self.see(&format!("//main//*[@name='{name}']")).await;
         field.clear().await.unwrap();
@@ -199,7 +212,7 @@ impl Browser {
 
     /// The visible button of a form's way on; the first of its kind serves the Enter key and is not seen.
     pub async fn press(&self, words: &str) {
-        self.click(&format!("//main//button[normalize-space(.)='{words}'][not(contains(@class, 'vh'))]")).await;
+        self.follow(&format!("//main//button[normalize-space(.)='{words}'][not(contains(@class, 'vh'))]")).await;
     }
 
     pub async fn text(&self) -> String {

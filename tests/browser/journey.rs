@@ -60,8 +60,7 @@ pub async fn fill_joiner(browser: &Browser, given: &str, family: &str, group: Op
 
 async fn decide(browser: &Browser, number: i64, item: i32) {
     browser.go(&format!("/requests/{number}/items/{item}/decision")).await;
-    browser.click("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
-    browser.see("//main").await;
+    browser.follow("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
 }
 
 fn item_is(item: i32, state: &str) -> String {
@@ -135,9 +134,9 @@ async fn from_asking_to_a_working_account() {
 /// Reads the start password in the page: once.
 async fn reveal(manager: &Browser, number: i64) -> String {
     manager.go(&format!("/requests/{number}")).await;
-    manager.click("(//main//button[contains(., 'Reveal')] | //main//a[contains(., 'Reveal')])[1]").await;
+    manager.follow("(//main//button[contains(., 'Reveal')] | //main//a[contains(., 'Reveal')])[1]").await;
     // The worker reseals it; the page reloads itself until it can be shown.
-    manager.click("//main//button[normalize-space(.)='Reveal it now']").await;
+    manager.follow("//main//button[normalize-space(.)='Reveal it now']").await;
     let shown = manager
         .see("//main//*[contains(@class, 'secret')]//code | //main//code[contains(@class, 'secret')] | //main//output")
         .await;

@@ -30,8 +30,7 @@ async fn submit(browser: &Browser) -> i64 {
 
 async fn approve(browser: &Browser, number: i64) {
     browser.go(&format!("/requests/{number}/items/1/decision")).await;
-    browser.click("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
-    browser.see("//main").await;
+    browser.follow("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
 }
 
 /// The commands of the plan that the page shows, without what only the moment of sending knows.
@@ -78,7 +77,7 @@ async fn a_shared_mailbox_a_moderated_list_and_send_as_until_a_day() {
     // A shared mailbox with two delegates.
     let (mailbox, list) = (format!("claims.{}", site.tag), format!("wire.{}", site.tag));
     manager.go("/requests/new").await;
-    manager.click("//main//a[contains(., 'A new mailbox')]").await;
+    manager.follow("//main//a[contains(., 'A new mailbox')]").await;
     manager.fill("name", "Claims").await;
     manager.fill("address", "not an address").await;
     manager.fill("owner", "manager").await;

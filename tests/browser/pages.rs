@@ -199,7 +199,7 @@ async fn settings(portal: &Portal) -> Vec<(&'static str, String)> {
             "separation" => "//button[@value='remove:2']",
             _ => "//button[normalize-space(.)='Keep and see what changes']",
         };
-        browser.click(button).await;
+        browser.follow(button).await;
         browser.see("//h2[normalize-space(.)='What changes']").await;
         pages.push((name, browser.driver.current_url().await.unwrap().path().to_owned()));
     }

@@ -52,17 +52,17 @@ async fn people_come_from_a_file() {
     let name = mended.path().file_name().unwrap().to_str().unwrap().to_owned();
     admin.enter_again("admin").await;
     admin.go("/people/import").await;
-    admin.click(&format!("//aside//a[contains(., '{name}')]")).await;
+    admin.follow(&format!("//aside//a[contains(., '{name}')]")).await;
     admin.see("//h1[contains(., 'hr-')]").await;
     assert_eq!(admin.driver.current_url().await.unwrap().path(), place);
     let text = admin.text().await;
     assert!(text.contains(&format!("Nora Nordmann {}", site.tag)), "the difference, person by person: {text}");
     assert!(!text.contains("To mend in the file"), "the column is remembered: {text}");
     picture(&admin, "import-difference-1360-light.png").await;
-    admin.click("//aside//button[contains(@class, 'chief')]").await;
+    admin.follow("//aside//button[contains(@class, 'chief')]").await;
     admin.see("//main//h1[normalize-space(.)='People']").await;
     admin.go(&format!("/people?q=Nordmann {}", site.tag)).await;
-    admin.click(&format!("//main//a[contains(., 'Nora Nordmann {}')]", site.tag)).await;
+    admin.follow(&format!("//main//a[contains(., 'Nora Nordmann {}')]", site.tag)).await;
     admin.see(&format!("//h1[contains(., 'Nora Nordmann {}')]", site.tag)).await;
     let state: String = sqlx::query_scalar("select state from person where employee_number = $1")
         .bind(format!("N-{}", site.tag))

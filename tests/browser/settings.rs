@@ -10,7 +10,7 @@ async fn a_naming_rule_is_changed_by_one_and_released_by_another() {
     let one = Browser::open(&portal, Look::Wide).await;
     one.enter("alindqvist").await;
     one.go("/settings").await;
-    one.click("//main//a[normalize-space(.)='Naming rules']").await;
+    one.follow("//main//a[normalize-space(.)='Naming rules']").await;
     one.press("Propose a change").await;
 
     // Without a way out of a clash it is refused where it is typed, and what was typed stays.
@@ -49,7 +49,7 @@ async fn a_naming_rule_is_changed_by_one_and_released_by_another() {
     let text = other.text().await;
     assert!(text.contains("released by Ruth Tanaka, proposed by Anders Lindqvist"), "{text}");
     // And goes on to take it back, which again takes two.
-    other.click("//aside//a[starts-with(normalize-space(.), 'Version 1')]").await;
+    other.follow("//aside//a[starts-with(normalize-space(.), 'Version 1')]").await;
     other.press("Propose to go back to version 1").await;
     other.see("//h2[normalize-space(.)='What changes']").await;
     other.close().await;

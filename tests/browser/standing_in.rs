@@ -26,7 +26,7 @@ async fn a_delegate_decides_and_it_is_said_for_whom() {
     lead.enter("lead").await;
     lead.go(&owner).await;
     lead.click("//main//summary[contains(., 'Request a change')]").await;
-    lead.click("//main//a[normalize-space(.)='Who stands in …']").await;
+    lead.follow("//main//a[normalize-space(.)='Who stands in …']").await;
     lead.see("//h1[normalize-space(.)='Who stands in for Jonas Berg']").await;
     lead.fill("to", "desk").await;
     let today = Clock::System.now().with_timezone(&chrono_tz::Europe::Berlin).date_naive();
@@ -52,8 +52,7 @@ async fn a_delegate_decides_and_it_is_said_for_whom() {
     delegate.go(&format!("/requests/{}/items/2/decision", number.0)).await;
     delegate.see("//main//p[contains(., 'You stand in for Jonas Berg')]").await;
     picture(&delegate, "decision-standing-in-390-light.png").await;
-    delegate.click("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
-    delegate.see("//main").await;
+    delegate.follow("//main//button[starts-with(normalize-space(.), 'Approve')]").await;
     wait("the decision is there", async || site.items(number).await[1].state != "deciding", async || String::new())
         .await;
     manager.go(&format!("/requests/{}", number.0)).await;
@@ -62,7 +61,7 @@ async fn a_delegate_decides_and_it_is_said_for_whom() {
 
     evidence_names_both(&site, &portal, number).await;
     lead.go(&format!("{owner}/delegations")).await;
-    lead.click("(//main//form[contains(@action, '/end')]//button)[1]").await;
+    lead.follow("(//main//form[contains(@action, '/end')]//button)[1]").await;
     lead.see("//main//*[contains(., 'Nobody stands in for')]").await;
     lead.close().await;
     manager.close().await;
