@@ -51,6 +51,8 @@ CONF
 fsync = off
 full_page_writes = off
 max_connections = 400
+# As the portal's own connections have it (src/db.rs); the tests' databases are opened by others.
+jit = off
 CONF
     fi
 }

@@ -194,6 +194,8 @@ impl Browser {
         let field = self.see(&format!("//main//*[@name='{name}']")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+        // What is suggested while typing lies over the fields below, until the field is left.
+        self.driver.execute("document.activeElement.blur();", vec![]).await.unwrap();
     }
 
     pub async fn choose(&self, name: &str, value: &str) {

@@ -142,7 +142,7 @@ async fn the_api_is_what_its_document_says(options: PgPoolOptions, connect: PgCo
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let run = tokio::time::timeout(Duration::from_secs(150), run).await.expect("it ends in time").unwrap();
+    let run = tokio::time::timeout(Duration::from_secs(280), run).await.expect("it ends in time").unwrap();
     let text = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{text}\n{}", String::from_utf8_lossy(&run.stderr));
     assert!(text.contains(&format!("Tested: {count}")), "it tried all {count}:\n{text}");

@@ -43,7 +43,7 @@ async fn the_directory_stops_and_comes_back() {
         wait(
             "the mirror says that the directory does not answer",
             async || {
-                sqlx::query_scalar("select failing_since is not null from mirror_cursor")
+                sqlx::query_scalar("select failing_since is not null from mirror_cursor where system like 'ad:%'")
                     .fetch_one(&site.pool)
                     .await
                     .unwrap()

@@ -1,7 +1,7 @@
 //! The whole product on the lab: its own PostgreSQL seeded with the company, the real directory, a worker in this process or
 //! as a process of its own, and the lab's people as actors.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,13 @@ pub struct Site {
     pub connector: Arc<AdConnector>,
     /// Unique, for names.
     pub tag: String,
+}
+
+/// Every mail that was sent so far, and its file. One that is just being written has a name with a dot.
+pub fn mails() -> Vec<(PathBuf, String)> {
+    let all = std::fs::read_dir(env("MAIL_DIR")).unwrap().map(|entry| entry.unwrap().path());
+    let whole = all.filter(|path| path.is_file() && !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    whole.map(|path| (path.clone(), String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned())).collect()
 }
 
 /// A worker as a process; killed when dropped.

@@ -9,8 +9,7 @@ use tenure::plan::RequestKind;
 use tenure::target::{Address, Connector as _, Kind, Resource, SystemKey, Value};
 use uuid::Uuid;
 
-use crate::ad_lab::env;
-use crate::site::{Process, Site, wait};
+use crate::site::{Process, Site, mails, wait};
 
 fn account(id: Uuid) -> Resource {
     Resource { system: SystemKey("ad:corp.example.com".to_owned()), kind: Kind::User, address: Address::Native(id) }
@@ -98,10 +97,8 @@ async fn a_joiner_with_a_sox_group_from_asking_to_the_directory() {
     // Nor in what the worker logged, at its most talkative, nor in any mail.
     let log = std::fs::read_to_string(worker.log.path()).unwrap();
     assert!(log.contains("step attempted") && !log.contains(&password));
-    for mail in
-        std::fs::read_dir(env("MAIL_DIR")).unwrap().map(|mail| mail.unwrap().path()).filter(|path| path.is_file())
-    {
-        assert!(!String::from_utf8_lossy(&std::fs::read(&mail).unwrap()).contains(&password), "{}", mail.display());
+    for (path, mail) in mails() {
+        assert!(!mail.contains(&password), "{}", path.display());
     }
 }
 

@@ -397,8 +397,12 @@ async fn a_page_is_told_when_something_moves(options: PgPoolOptions, connect: Pg
     );
     let serving = tokio::spawn(tenure::web::run(state, listener));
     let client = crate::support::http();
+    // What moves after the page was shown and before its stream is open is not missed.
+    let page = manager.get(&address).await;
+    let live = page.text.split_once("data-live=\"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0.to_owned();
+    desk.post(&format!("{address}/comments"), &[("comment", "Between")]).await;
     let mut stream = client
-        .get(format!("http://{at}{address}/events"))
+        .get(format!("http://{at}{live}"))
         .header("host", "tenure.test")
         .header("cookie", manager.cookie.clone().unwrap())
         .send()
@@ -406,13 +410,16 @@ async fn a_page_is_told_when_something_moves(options: PgPoolOptions, connect: Pg
         .unwrap();
     assert_eq!(stream.status(), 200);
     assert!(stream.headers().get("content-encoding").is_none());
+    let mut told = async || {
+        let told = tokio::time::timeout(std::time::Duration::from_secs(10), stream.chunk()).await;
+        String::from_utf8_lossy(&told.expect("told in time").unwrap().unwrap()).into_owned()
+    };
+    let said = told().await;
+    assert!(said.contains("event: changed"), "{said}");
+    // And what moves while it is open.
     desk.post(&format!("{address}/comments"), &[("comment", "Hello")]).await;
-    let told = tokio::time::timeout(std::time::Duration::from_secs(10), stream.chunk())
-        .await
-        .expect("told in time")
-        .unwrap()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&told).contains("event: changed"), "{told:?}");
+    let said = told().await;
+    assert!(said.contains("event: changed") && said.contains("id: "), "{said}");
     let moved = manager.get(&format!("{address}/timeline")).await;
     assert!(moved.text.contains("Hello") && moved.text.contains("hx-swap-oob"), "{}", moved.text);
     portal.stop.cancel();

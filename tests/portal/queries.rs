@@ -60,11 +60,16 @@ async fn counted(stage: &Stage, statements: &Statements, request: i64) -> Vec<(S
         let browser: Browser = stage.portal.browser_of(whose(who)).await;
         // Once, so that what is asked the first time only is not counted.
         browser.get(&path).await;
-        let before = statements.0.load(Ordering::Relaxed);
-        let answer = browser.get(&path).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        // The fewest of three: what every page says of the site is looked up every few seconds, whichever page it meets.
+        let mut fewest = usize::MAX;
+        for _ in 0..3 {
+            let before = statements.0.load(Ordering::Relaxed);
+            let answer = browser.get(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+            fewest = fewest.min(statements.0.load(Ordering::Relaxed) - before);
+        }
         let name = if path.starts_with("/requests/") { "/requests/{number}".to_owned() } else { path };
-        counts.push((name, statements.0.load(Ordering::Relaxed) - before));
+        counts.push((name, fewest));
     }
     counts
 }

@@ -129,6 +129,7 @@ async fn forwarding_until_a_day_ends_with_it(options: PgPoolOptions, connect: Pg
     let ends = stage.step(number, "stop-forwarding").await;
     assert_eq!(ends.not_before, Some("2026-12-31T23:00:00Z".parse().unwrap()));
     stage.approve(number).await;
+    stage.forwarding_ends_much_later().await;
     stage.work("select exists (select from step where name = 'mailbox' and state = 'applied')").await;
     assert_ne!(stage.exchange.object(billing).unwrap().get("forwardTo"), &Value::Null);
     stage.the_day_has_come().await;
@@ -137,6 +138,7 @@ async fn forwarding_until_a_day_ends_with_it(options: PgPoolOptions, connect: Pg
     // Changed by somebody meanwhile: their forwarding is not ended by ours.
     let number = stage.ask(stage.company.anna, RequestKind::MailboxChange, &asked).await;
     stage.approve(number).await;
+    stage.forwarding_ends_much_later().await;
     stage.work(&format!("select exists (select from step s join request r on r.id = s.request where r.number = {} and s.name = 'mailbox' and s.state = 'applied')", number.0)).await;
     let other = Value::Text(Uuid::now_v7().to_string());
     stage.exchange.edit(billing, "forwardTo", other.clone());

@@ -123,7 +123,7 @@ async fn it_is_carried_out_and_forwarding_ends_by_itself(options: PgPoolOptions,
     let number = stage.ask(stage.company.manager, RequestKind::Leaver, &asked).await;
     stage.approve(number).await;
     stage.set("update step set not_before = null, due_at = now() where name not like 'stop-forwarding-%'").await;
-    stage.set("update step set not_before = now() + interval '30 days' where name like 'stop-forwarding-%'").await;
+    stage.forwarding_ends_much_later().await;
     stage
         .work(&format!(
             "select count(*) = 0 from step s join request r on r.id = s.request where r.number = {} and s.name not like 'stop-forwarding-%'

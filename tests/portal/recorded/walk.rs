@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenure::changes::secret::Vault;
@@ -148,13 +149,14 @@ impl Walk {
     }
 
     pub async fn wait(&self, until: &'static str) {
-        for _ in 0..300 {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(60) {
             // Nobody waits for a retry's time here.
             self.set("update step set due_at = now() where state = 'retrying' and due_at > now()").await;
             if sqlx::query_scalar::<_, bool>(until).fetch_one(&self.portal.owner).await.unwrap() {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let steps: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(
             "select r.number, s.name, s.state, s.told from step s join request r on r.id = s.request order by 1, s.ordinal",

@@ -1,5 +1,7 @@
 //! What the worker does: passwords on their way, a leaver whose account somebody edits meanwhile, joiners.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use serde_json::{Value, json};
@@ -21,11 +23,12 @@ impl Walk {
             // Only now, so that nothing is done before the first look.
             let stop = CancellationToken::new();
             let working = tokio::spawn(worker.run(stop.clone()));
-            for _ in 0..300 {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(60) {
                 if sqlx::query_scalar::<_, bool>(until).fetch_one(&owner).await.unwrap() {
                     break;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             stop.cancel();
             working.await.unwrap();
