@@ -40,14 +40,14 @@ pub(super) struct Row {
     pub resolved: Option<Json<BTreeMap<String, Uuid>>>,
 }
 
-/// Whose step is due longest, and in which system; its row is held.
+/// Whose step is due longest, and in which system; its row is held. One that runs is due when its lease is over: it has no other
+/// time while it runs.
 pub(super) async fn first(conn: &mut PgConnection) -> Result<Option<(RequestId, String)>, sqlx::Error> {
     let found = sqlx::query!(
         r#"select s.request as "request: RequestId", s.system
              from step s
              join item i on i.id = s.item
-            where ((s.state in ('ready', 'retrying') and s.due_at <= now())
-                   or (s.state = 'running' and s.lease_until < now()))
+            where s.state in ('ready', 'retrying', 'running') and coalesce(s.due_at, s.lease_until) <= now()
               and i.state in ('approved', 'applying', 'needs_person')
               and not exists (select from target_system t where t.key = s.system and t.held_back)
             order by coalesce(s.due_at, s.lease_until), s.id
@@ -81,8 +81,7 @@ pub(super) async fn of(
              join item i on i.id = s.item
              join request r on r.id = s.request
             where s.request = $1 and s.system = $2
-              and ((s.state in ('ready', 'retrying') and s.due_at <= now())
-                   or (s.state = 'running' and s.lease_until < now()))
+              and s.state in ('ready', 'retrying', 'running') and coalesce(s.due_at, s.lease_until) <= now()
               and i.state in ('approved', 'applying', 'needs_person')
               and not exists (select from target_system t where t.key = s.system and t.held_back)
             order by coalesce(s.due_at, s.lease_until), s.id

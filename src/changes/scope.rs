@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::lease::Leased;
 use super::perform::Outcome;
 use crate::catalog::UnitScope;
+use crate::db;
 use crate::plan::scope::refusal;
 use crate::target::Address;
 
@@ -40,6 +41,7 @@ async fn outside(pool: &PgPool, steps: &[Leased]) -> Result<Vec<Option<String>>,
     let Some(first) = steps.first() else { return Ok(Vec::new()) };
     let objects: Vec<Uuid> = steps.iter().filter_map(|leased| written(&leased.resource.address)).collect();
     // The system itself, and the directory that an organisation's recipients are objects of.
+    let mut tx = pool.begin_with(db::BY_KEY).await?;
     let bounded = sqlx::query!(
         r#"select t.key, t.scope as "scope: sqlx::types::Json<UnitScope>",
                   coalesce((select jsonb_object_agg(o.native_id, o.dn)
@@ -54,8 +56,9 @@ async fn outside(pool: &PgPool, steps: &[Leased]) -> Result<Vec<Option<String>>,
         first.resource.system.0,
         &objects
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     let mut outside = vec![None; steps.len()];
     for (leased, outside) in steps.iter().zip(&mut outside) {
         for row in &bounded {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::lease::Leased;
+use crate::db;
 use crate::evidence::{By, EvidenceError, Facts, Record, action, append};
 use crate::ids::{PersonId, StepId};
 
@@ -129,6 +130,7 @@ pub(super) async fn keep(pool: &PgPool, vault: &Vault, leased: &Leased, password
     let Some((reader, readable_from)) = leased.secret else { return Ok(()) };
     let id = Uuid::now_v7();
     let sealed = seal(&vault.public, id, password)?;
+    let mut tx = pool.begin_with(db::BY_KEY).await?;
     let kept = sqlx::query!(
         "insert into secret (id, step, request, sealed, reader, readable_from, expires_at)
          select $1, s.id, s.request, $2, $3, $4, greatest($4, now()) + interval '30 days'
@@ -140,8 +142,9 @@ pub(super) async fn keep(pool: &PgPool, vault: &Vault, leased: &Leased, password
         leased.step.0,
         leased.attempt,
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
+    tx.commit().await?;
     // Zero rows: another attempt has taken over, and its password is the one.
     if kept.rows_affected() == 1 { Ok(()) } else { Err(SecretError::NotReadable) }
 }

@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum_extra::extract::Query;
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -76,20 +78,30 @@ pub async fn poll(state: AppState) {
     }
 }
 
-/// `GET /requests/{number}/events`
+/// What a page shows when it opens its stream.
+#[derive(serde::Deserialize)]
+pub struct Shown {
+    /// The request's version; without it nothing before the stream is told.
+    seen: Option<i64>,
+}
+
+/// `GET /requests/{number}/events?seen={version}`
 pub async fn events(
     State(state): State<AppState>,
     Path(number): Path<String>,
+    Query(shown): Query<Shown>,
+    headers: HeaderMap,
     me: SignedIn,
 ) -> Result<Response, Error> {
     let mut conn = state.pool.acquire().await?;
     let request = requests::find(&mut conn, &number).await?;
     permit::<op::See>(&mut conn, &me.actor(), Object::Request(request.id)).await?;
     drop(conn);
-    let seen = (request.version, request.settled_at.is_some());
+    // A stream that is opened again says what it told last, the page's first one what the page shows.
+    let told = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let watching = Watching {
-        changes: state.live.watch(request.id, seen),
-        last: seen,
+        changes: state.live.watch(request.id, (request.version, request.settled_at.is_some())),
+        last: told.or(shown.seen).unwrap_or(request.version),
         until: Instant::now() + LIFE,
         stop: state.stop.clone(),
         over: false,
@@ -103,7 +115,8 @@ pub async fn events(
 
 struct Watching {
     changes: watch::Receiver<Seen>,
-    last: Seen,
+    /// The version that the page shows.
+    last: i64,
     until: Instant,
     stop: tokio_util::sync::CancellationToken,
     over: bool,
@@ -117,12 +130,12 @@ impl Watching {
         }
         loop {
             // What changed between the page and its stream is told at once.
-            let now = *self.changes.borrow_and_update();
-            if now != self.last {
-                self.last = now;
-                return Some(Event::default().event("changed").data(now.0.to_string()));
+            let (version, ended) = *self.changes.borrow_and_update();
+            if version != self.last {
+                self.last = version;
+                return Some(Event::default().event("changed").id(version.to_string()).data(version.to_string()));
             }
-            if now.1 {
+            if ended {
                 self.over = true;
                 return Some(Event::default().event("finished").data("finished"));
             }

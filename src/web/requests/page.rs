@@ -338,6 +338,7 @@ pub(super) async fn show(
         comment: sent.comment,
         errors: sent.errors,
         finished: request.settled_at.is_some(),
+        version: request.version,
         moving,
         shell,
     };

@@ -119,6 +119,8 @@ pub struct RequestPage {
     pub errors: FormErrors,
     /// Nothing will move any more: no stream is opened.
     pub finished: bool,
+    /// The request's version that is shown; its stream tells what comes after it.
+    pub version: i64,
 }
 
 impl RequestPage {

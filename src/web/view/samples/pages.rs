@@ -208,6 +208,7 @@ fn request_of(shell: Shell) -> RequestPage {
         comment: String::new(),
         errors: FormErrors::default(),
         finished: false,
+        version: 1,
     }
 }
 
