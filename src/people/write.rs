@@ -207,21 +207,15 @@ async fn site_id(conn: &mut PgConnection, code: &str) -> Result<Uuid, PeopleErro
     })
 }
 
-/// Writes a person whose first day is ahead, as asked for.
+/// Writes a person whose first day is ahead, as asked for. The record of it is the caller's to append, with those of the request.
 ///
 /// # Errors
 /// A field error where the employee number is taken or the site unknown.
-pub async fn expect(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    new: &NewPerson,
-) -> Result<PersonId, PeopleError> {
+pub async fn expect(conn: &mut PgConnection, by: &By, new: &NewPerson) -> Result<(PersonId, Record), PeopleError> {
     let id = insert(conn, new, ("expected", "request")).await?;
     let record =
         Record { after: Some(new.facts()), ..Record::new(action::PERSON_EXPECTED, format!("person:{id}"), by.clone()) };
-    append(conn, now, &record).await?;
-    Ok(id)
+    Ok((id, record))
 }
 
 /// A person and their employment; no record.

@@ -63,16 +63,15 @@ impl New {
         (title, (asked_by, asked_by_name), resolve_by): (String, (PersonId, String), DateTime<Utc>),
         items: &[items::Written<'_>],
     ) -> Result<Self, RequestError> {
-        let deciding = items.iter().filter(|(.., stages)| !stages.is_empty());
-        let deciding: Vec<ItemId> = deciding.map(|(new, ..)| new.id).collect();
-        let asked = receivers::of_items(conn, now, &deciding).await?;
+        let open: Vec<Uuid> = items.iter().filter_map(|(.., stages)| Some(stages.first()?.id)).collect();
+        let asked = receivers::of_stages(conn, now, &open).await?;
         let readers = asked.iter().map(|receiver| receiver.person).chain([asked_by]);
         let post = Post::open(conn, readers).await?;
         let label = |(_, item, stages): &items::Written<'_>| {
             (item.label.clone(), stages.first().map(|stage| stage.name.clone()))
         };
+        let asking = Asking::of_new(asked, items);
         let items = items.iter().map(label).collect();
-        let asking = Asking::read(conn, asked).await?;
         Ok(Self { title, asked_by, asked_by_name, resolve_by, items, asking, post })
     }
 
@@ -142,6 +141,19 @@ struct OpenStage {
 }
 
 impl Asking {
+    /// About items that were just planned.
+    fn of_new(asked: Vec<Receiver>, items: &[items::Written<'_>]) -> Self {
+        let open = |(new, item, stages): &items::Written<'_>| {
+            let stage = stages.first()?;
+            let (label, reason) = (item.label.clone(), stage.reason.clone());
+            Some(OpenStage { id: stage.id, item: new.id, ordinal: new.ordinal, label, reason })
+        };
+        let steps = items.iter().flat_map(|(new, item, _)| item.steps.iter().map(|step| (new.id, step)));
+        let changes = steps.map(|(item, step)| (item, line(&step.label, step.kind.as_str(), &step.difference)));
+        Self { asked, stages: items.iter().filter_map(open).collect(), changes: changes.collect() }
+    }
+
+    /// About items whose stages were opened before, or just now.
     async fn read(conn: &mut PgConnection, asked: Vec<Receiver>) -> Result<Self, sqlx::Error> {
         if asked.is_empty() {
             return Ok(Self { asked, stages: Vec::new(), changes: Vec::new() });
@@ -200,22 +212,19 @@ async fn changes(conn: &mut PgConnection, items: &[Uuid]) -> Result<Vec<(ItemId,
     )
     .fetch_all(conn)
     .await?;
-    Ok(steps
-        .into_iter()
-        .map(|step| {
-            let kind = if step.kind == "user" { "account" } else { step.kind.as_str() };
-            let line = match step.difference.presence {
-                Some((_, Presence::Present)) => format!("+ {} ({kind})", step.label),
-                Some((_, Presence::Absent)) => format!("− {} ({kind})", step.label),
-                None => {
-                    let names: Vec<&str> =
-                        step.difference.changes.iter().map(|change| change.attribute.as_str()).collect();
-                    format!("~ {} ({kind}): {}", step.label, names.join(", "))
-                }
-            };
-            (step.item, line)
-        })
-        .collect())
+    Ok(steps.into_iter().map(|step| (step.item, line(&step.label, &step.kind, &step.difference))).collect())
+}
+
+fn line(label: &str, kind: &str, difference: &Difference) -> String {
+    let kind = if kind == "user" { "account" } else { kind };
+    match difference.presence {
+        Some((_, Presence::Present)) => format!("+ {label} ({kind})"),
+        Some((_, Presence::Absent)) => format!("− {label} ({kind})"),
+        None => {
+            let names: Vec<&str> = difference.changes.iter().map(|change| change.attribute.as_str()).collect();
+            format!("~ {label} ({kind}): {}", names.join(", "))
+        }
+    }
 }
 
 /// The requester: an item was approved, rejected or sent back, by whom and with which words.

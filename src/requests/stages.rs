@@ -26,6 +26,7 @@ pub(super) struct Situation<'a> {
 
 /// A stage as it will be written.
 pub(super) struct Planned {
+    pub id: Uuid,
     pub role: &'static str,
     pub name: String,
     pub needed: Option<i32>,
@@ -104,8 +105,11 @@ async fn stage(
         }
     };
     let stage = match next_in_line(conn, situation, first).await? {
-        Some((person, true)) => Planned { role, name, needed, reason: rule.reason.clone(), deciders: vec![person] },
+        Some((person, true)) => {
+            Planned { id: Uuid::now_v7(), role, name, needed, reason: rule.reason.clone(), deciders: vec![person] }
+        }
         Some((person, false)) => Planned {
+            id: Uuid::now_v7(),
             role,
             name,
             needed,
@@ -128,7 +132,8 @@ async fn stage(
 }
 
 fn by_role(role: &'static str, name: &str, needed: Option<i32>, reason: &str) -> Planned {
-    Planned { role, name: name.to_owned(), needed: needed.or(Some(1)), reason: reason.to_owned(), deciders: Vec::new() }
+    let (name, needed, reason) = (name.to_owned(), needed.or(Some(1)), reason.to_owned());
+    Planned { id: Uuid::now_v7(), role, name, needed, reason, deciders: Vec::new() }
 }
 
 /// The person, or the next above them who is not a party and works here. The flag: it is the person themselves.
@@ -161,12 +166,11 @@ pub(super) async fn write(
     let (mut rows, mut asking, mut asked) = (Vec::new(), Vec::new(), Vec::new());
     for (item, plan_number, stages) in items {
         for (ordinal, stage) in (1i32..).zip(*stages) {
-            let id = Uuid::now_v7();
             rows.push(serde_json::json!({
-                "id": id, "item": item, "plan_number": plan_number, "ordinal": ordinal, "role": stage.role,
+                "id": stage.id, "item": item, "plan_number": plan_number, "ordinal": ordinal, "role": stage.role,
                 "name": stage.name, "needed": stage.needed, "reason": stage.reason,
             }));
-            asking.extend(stage.deciders.iter().map(|_| id));
+            asking.extend(stage.deciders.iter().map(|_| stage.id));
             asked.extend(stage.deciders.iter().map(|person| person.0));
         }
     }

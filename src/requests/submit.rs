@@ -363,7 +363,7 @@ async fn try_submit(
     let (draft, by) = draft(&mut tx, now, (actor, asker), (ask.kind, &ask.raw)).await?;
     let planned = &draft.planned;
     planned.is_what_was_seen(ask.seen.as_ref())?;
-    let subject = subject(&mut tx, now, &by, &draft).await?;
+    let (subject, expected) = subject(&mut tx, &by, &draft).await?;
     let new = New { id: RequestId::new(), asker, subject, key: rand::random() };
     // Nobody else gets a number from when this one has its own until the commit. So everything that can be known is known by
     // then, and what needs no number is written: it refers to a row that comes last, which is checked at the commit.
@@ -384,7 +384,8 @@ async fn try_submit(
     let asked_by = (asker, actor.name().to_owned());
     let letters = notify::New::read(&mut tx, now, (planned.title.clone(), asked_by, clocks.resolve_by), &items).await?;
     let number = insert(&mut tx, now, &new, (ask, &draft, &clocks)).await?;
-    let mut records = vec![submitted(&by, number, (&draft, subject))?];
+    let mut records: Vec<Record> = expected.into_iter().collect();
+    records.push(submitted(&by, number, (&draft, subject))?);
     records.extend(items::records(&by, number, &items, &digests));
     append_all(&mut tx, now, &records).await?;
     letters.send(&mut tx, now, number).await?;
@@ -399,19 +400,15 @@ async fn try_submit(
     Ok(number)
 }
 
-/// Whom it is about; a joiner is made here, as expected.
-async fn subject(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    by: &By,
-    draft: &Draft,
-) -> Result<PersonId, RequestError> {
+/// Whom it is about; a joiner is made here, as expected, which is to be recorded.
+async fn subject(conn: &mut PgConnection, by: &By, draft: &Draft) -> Result<(PersonId, Option<Record>), RequestError> {
     match &draft.answers {
         Answers::Joiner(joiner) => {
             let person = new_person(joiner, &draft.planned.plan);
-            people::expect(conn, now, by, &person).await.map_err(super::people_error)
+            let (person, record) = people::expect(conn, by, &person).await.map_err(super::people_error)?;
+            Ok((person, Some(record)))
         }
-        other => other.subject().ok_or(RequestError::Stale),
+        other => Ok((other.subject().ok_or(RequestError::Stale)?, None)),
     }
 }
 
