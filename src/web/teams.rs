@@ -207,25 +207,38 @@ async fn hits(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) ->
     Ok(groups.into_iter().filter(|group| !group.hits.is_empty()).collect())
 }
 
-/// The newest requests among which one or two letters are looked for: no index has what is so short, and in a million titles
-/// two letters that are in none take a second to find out.
+/// The newest requests, which are looked through first. One or two letters are looked for in no others: no index has what is so
+/// short, and in a million titles two letters that are in none take a second to find out.
 const NEWEST: i64 = 1_000;
 
+/// A word that many titles have is among the newest; one that few have is found by its index. Left to itself the planner goes
+/// back from the newest for both, however old the last one is that has it.
 async fn requests(conn: &mut PgConnection, me: &SignedIn, text: &str, limit: i64) -> Result<Vec<Hit>, Error> {
+    let words = text.replace(['%', '_', '\\', '\0'], "");
+    let newest = requests_among(conn, me, (text, &words), (limit, Some(NEWEST))).await?;
+    if words.chars().count() < 3 || i64::try_from(newest.len()).is_ok_and(|found| found >= limit) {
+        return Ok(newest);
+    }
+    requests_among(conn, me, (text, &words), (limit, None)).await
+}
+
+async fn requests_among(
+    conn: &mut PgConnection,
+    me: &SignedIn,
+    (text, words): (&str, &str),
+    (limit, newest): (i64, Option<i64>),
+) -> Result<Vec<Hit>, Error> {
     let mut query = sqlx::QueryBuilder::<sqlx::Postgres>::new(
         "select r.number, r.title, r.state, r.asked_at from request r where ",
     );
     crate::access::scope::visible_requests(&mut query, me.viewer());
     let number = text.parse::<crate::ids::RequestNumber>().map_or(0, |number| number.0);
-    let words = text.replace(['%', '_', '\\', '\0'], "");
     let like = format!("%{words}%");
-    if words.chars().count() < 3 {
-        query.push(" and r.number = any (array(select n.number from request n where n.title ilike ").push_bind(like);
-        query.push(format_args!(" and n.number > (select max(number) - {NEWEST} from request)) || ")).push_bind(number);
-        query.push(")");
-    } else {
-        query.push(" and (r.number = ").push_bind(number).push(" or r.title ilike ").push_bind(like).push(")");
+    query.push(" and r.number = any (array(select n.number from request n where n.title ilike ").push_bind(like);
+    if let Some(newest) = newest {
+        query.push(format_args!(" and n.number > (select max(number) - {newest} from request)"));
     }
+    query.push(") || ").push_bind(number).push(")");
     query.push(format_args!(" order by r.number desc limit {limit}"));
     // Planned anew for each word: how many titles have it decides the way.
     let rows: Vec<(i64, String, String, chrono::DateTime<chrono::Utc>)> =

@@ -13,7 +13,7 @@ pub(super) const BATCH: i64 = 2000;
 /// How far behind the newest record that has a place is looked for late ones, and how often: a transaction that commits
 /// late shows a record that is older than others already in the log. Ids carry the time at which they were made.
 const SWEEPS: [(Duration, Duration); 4] = [
-    (Duration::ZERO, Duration::from_millis(200)),
+    (Duration::ZERO, Duration::from_secs(1)),
     (Duration::from_millis(400), Duration::from_secs(3)),
     (Duration::from_secs(2), Duration::from_mins(5)),
     (Duration::from_mins(10), Duration::from_hours(24)),
