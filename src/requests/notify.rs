@@ -107,7 +107,7 @@ pub(super) async fn please_decide_all(
     now: DateTime<Utc>,
     (request, item): (RequestId, ItemId),
 ) -> Result<(), RequestError> {
-    let asked = receivers::of_items(conn, now, &[item]).await?;
+    let asked = receivers::of_item(conn, now, item).await?;
     please_decide(conn, now, request, (asked, None)).await
 }
 

@@ -244,7 +244,7 @@ async fn escalate(conn: &mut PgConnection, now: DateTime<Utc>, by: &By, stage: &
     .execute(&mut *conn)
     .await?;
     sqlx::query!("update request set version = version + 1 where id = $1", stage.request.0).execute(&mut *conn).await?;
-    let everybody = receivers::of_items(conn, now, &[stage.item]).await?;
+    let everybody = receivers::of_item(conn, now, stage.item).await?;
     tell(conn, now, stage, &everybody).await?;
     Ok(true)
 }

@@ -22,22 +22,19 @@ pub(super) struct Receiver {
     pub hours: Hours,
 }
 
-/// Of the open stages of items' present plans.
+/// Of the open stage of an item's present plan.
 ///
 /// # Errors
 /// Where the database does not answer.
-pub(super) async fn of_items(
+pub(super) async fn of_item(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    items: &[ItemId],
+    item: ItemId,
 ) -> Result<Vec<Receiver>, sqlx::Error> {
-    if items.is_empty() {
-        return Ok(Vec::new());
-    }
     let stages = sqlx::query_scalar!(
         "select s.id from stage s join item i on i.id = s.item and i.plan_number = s.plan_number
           where i.id = any ($1) and s.state = 'open'",
-        &items.iter().map(|item| item.0).collect::<Vec<_>>()
+        &[item.0][..]
     )
     .fetch_all(&mut *conn)
     .await?;

@@ -105,17 +105,11 @@ async fn stage(
         }
     };
     let stage = match next_in_line(conn, situation, first).await? {
-        Some((person, true)) => {
-            Planned { id: Uuid::now_v7(), role, name, needed, reason: rule.reason.clone(), deciders: vec![person] }
+        Some((person, is_themselves)) => {
+            let higher = " Asked one step higher, because nobody decides about themselves.";
+            let reason = format!("{}{}", rule.reason, if is_themselves { "" } else { higher });
+            Planned { id: Uuid::now_v7(), role, name, needed, reason, deciders: vec![person] }
         }
-        Some((person, false)) => Planned {
-            id: Uuid::now_v7(),
-            role,
-            name,
-            needed,
-            reason: format!("{} Asked one step higher, because nobody decides about themselves.", rule.reason),
-            deciders: vec![person],
-        },
         // Never approved by default: the desk lead sees to it.
         None => by_role(
             "desk_lead",

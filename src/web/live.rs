@@ -78,18 +78,11 @@ pub async fn poll(state: AppState) {
     }
 }
 
-/// What a page shows when it opens its stream.
-#[derive(serde::Deserialize)]
-pub struct Shown {
-    /// The request's version; without it nothing before the stream is told.
-    seen: Option<i64>,
-}
-
-/// `GET /requests/{number}/events?seen={version}`
+/// `GET /requests/{number}/events?seen={version}`: what the page shows; without it nothing before the stream is told.
 pub async fn events(
     State(state): State<AppState>,
     Path(number): Path<String>,
-    Query(shown): Query<Shown>,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     me: SignedIn,
 ) -> Result<Response, Error> {
@@ -99,9 +92,10 @@ pub async fn events(
     drop(conn);
     // A stream that is opened again says what it told last, the page's first one what the page shows.
     let told = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let shown = || query.iter().find(|(name, _)| name == "seen").and_then(|(_, version)| version.parse().ok());
     let watching = Watching {
         changes: state.live.watch(request.id, (request.version, request.settled_at.is_some())),
-        last: told.or(shown.seen).unwrap_or(request.version),
+        last: told.or_else(shown).unwrap_or(request.version),
         until: Instant::now() + LIFE,
         stop: state.stop.clone(),
         over: false,
